@@ -1,0 +1,1 @@
+"""sg3x: StyleGAN3 in JAX, reproducible to the byte."""

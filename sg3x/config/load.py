@@ -1,0 +1,137 @@
+"""params.yaml -> validated `Params`, and the part of it that one stage declared in dvc.yaml."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML, YAMLError
+
+from sg3x.config.sections import Params
+
+# What each stage reads: its `params` in dvc.yaml. A test holds the two together.
+STAGE_PARAMS: dict[str, tuple[str, ...]] = {
+    "fetch": ("fetch",),
+    "prepare": ("prepare", "resolution"),
+    "reference": ("features",),
+    "init": ("activation_dtype", "discriminator", "generator", "resolution", "seed"),
+    "train": (
+        "activation_dtype", "ada_interval", "ada_kimg", "ada_target", "augment", "batch_size", "blur_fade_kimg",
+        "blur_init_sigma", "d_lr", "discriminator", "ema_decay", "ema_kimg", "ema_rampup", "g_lr", "generator",
+        "log_kimg", "r1_gamma", "r1_interval", "resolution", "seed",
+    ),
+    "score": ("evaluate", "features.inception_path", "features.inception_url", "generate.first_seed",
+              "generate.grid_columns", "generate.grid_rows", "generate.grid_size"),
+    "export": (),
+    "generate": ("generate",),
+    "evaluate": ("evaluate", "features.inception_path", "features.inception_url"),
+    "walk": ("walk",),
+    "curves": ("segments",),
+}  # fmt: skip
+
+
+class ConfigError(ValueError):
+    """params.yaml says something that cannot be; the message names key, value and what is allowed."""
+
+
+def load_params(path: str | Path = "params.yaml") -> Params:
+    """Reads and validates a parameter file (YAML 1.2, as DVC reads it)."""
+    path = Path(path)
+    try:
+        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist: copy one of presets/*.yaml to it") from None
+    except YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} must hold keys and values, as in presets/demo.yaml")
+    return parse_params(values, name=path.name)
+
+
+def parse_params(values: dict[str, Any], name: str = "params.yaml") -> Params:
+    """Validates plain values; every problem is one line of one `ConfigError`."""
+    segments = values.get("segments")
+    if isinstance(segments, dict) and any(not isinstance(key, str) for key in segments):
+        raise ConfigError(f"{name}: quote the keys of segments, as '100': 0 (DVC silently drops unquoted ones)")
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        lines = [_explain(problem, values) for problem in error.errors()]
+        raise ConfigError("\n".join(f"{name}: {line}" for line in lines)) from None
+
+
+def _explain(problem: Any, values: dict[str, Any]) -> str:
+    location = [str(part) for part in problem["loc"]]
+    key = ".".join(location)
+    if problem["type"] == "extra_forbidden":
+        section: Any = Params
+        for part in location[:-1]:
+            section = section.model_fields[part].annotation
+        known = sorted(section.model_fields)
+        near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.0)
+        prefix = ".".join([*location[:-1], ""])
+        return f"unknown key {key!r}; the nearest valid one is {prefix + near[0]!r}"
+    if problem["type"] == "missing":
+        return f"key {key!r} is missing"
+    if problem["type"] == "value_error":
+        message = str(problem["ctx"]["error"])
+        return f"{key}: {message}" if key else message
+    message = problem["msg"][0].lower() + problem["msg"][1:]
+    return f"{key} = {problem['input']!r}: {message}"
+
+
+class StageParams:
+    """What one stage may read of params.yaml; anything else is an error, so that dvc.yaml cannot lie."""
+
+    def __init__(self, params: Params, stage: str) -> None:
+        self._params, self._stage = params, stage
+
+    def __getattr__(self, name: str) -> Any:
+        return self._get(name)
+
+    def _get(self, path: str) -> Any:
+        for key in STAGE_PARAMS[self._stage]:
+            if key == path:
+                _trace(self._stage, key)
+                value: Any = self._params
+                for part in path.split("."):
+                    value = getattr(value, part)
+                return value
+        if any(key.startswith(path + ".") for key in STAGE_PARAMS[self._stage]):
+            return _Part(self, path)
+        raise AttributeError(f"stage {self._stage!r} reads {path!r} of params.yaml without declaring it in dvc.yaml")
+
+    def values(self) -> dict[str, Any]:
+        """Everything the stage declared, as plain values by dotted key: what a fingerprint is made of."""
+        found: dict[str, Any] = {}
+        for key in STAGE_PARAMS[self._stage]:
+            value: Any = self._params.model_dump()
+            for part in key.split("."):
+                value = value[part]
+            found[key] = value
+        return found
+
+
+class _Part:
+    """A section of which a stage declared only some keys."""
+
+    def __init__(self, owner: StageParams, path: str) -> None:
+        self._owner, self._path = owner, path
+
+    def __getattr__(self, name: str) -> Any:
+        return self._owner._get(f"{self._path}.{name}")
+
+
+def _trace(stage: str, key: str) -> None:
+    """Tests ask, by a file name in the environment, for a record of what is really read."""
+    if target := os.environ.get("SG3X_TRACE_PARAMS"):
+        with open(target, "a", encoding="utf-8") as file:
+            file.write(f"{stage} {key}\n")
+
+
+def stage_params(stage: str, path: str | Path = "params.yaml") -> StageParams:
+    """The validated parameters that `stage` declares."""
+    return StageParams(load_params(path), stage)

@@ -1,0 +1,167 @@
+"""Which features a run is scored on: Inception's where its file can be had, else those of a fixed random network.
+
+The `reference` stage decides once per data set (`open_extractor`) and writes the decision down; every later score reads
+it back (`extractor_from_record`), so that no two numbers of a run come from different networks.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from sg3x.data.download import ChecksumError, DownloadError, download_file, file_name
+from sg3x.metrics import inception, random_features
+
+Progress = Callable[[int, int], None]
+_log = logging.getLogger(__name__)
+
+
+class FeatureFunction(Protocol):
+    def __call__(self, images: np.ndarray, *, progress: Progress | None = None) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A feature extractor and what has to be said about it beside every number.
+
+    Attributes:
+        name: "inception-v3-torchscript" or "random-conv-v1".
+        sha256: of the network's file; None for the random network, which is its own definition.
+        resize: how a picture becomes the network's input.
+        metric: key of the Fréchet distance on these features: "fid" or "frechet_random".
+        dimension: D, the number of features.
+        compute: the function behind `features`.
+    """
+
+    name: str
+    sha256: str | None
+    resize: str
+    metric: str
+    dimension: int
+    compute: FeatureFunction
+
+    def features(self, images: np.ndarray, *, progress: Progress | None = None) -> np.ndarray:
+        """float32[N, D] of uint8[N, R, R, 3]; ``progress`` is called with (images done, N) after every batch."""
+        return self.compute(images, progress=progress)
+
+    def record(self) -> dict[str, str | int | None]:
+        """What `extractor_from_record` needs to find the same extractor again; plain JSON."""
+        keys = ("name", "sha256", "resize", "metric", "dimension")
+        return {key: getattr(self, key) for key in keys}
+
+
+def random_extractor() -> Extractor:
+    """The fixed random network, which needs no file."""
+    r = random_features
+    return Extractor(r.NAME, None, r.RESIZE, "frechet_random", r.DIMENSION, r.random_features)
+
+
+def inception_extractor(path: str | Path, sha256: str | None, *, param: str = "features.inception_path") -> Extractor:
+    """Inception through clean-fid; arguments and errors as `sg3x.metrics.inception.load_inception`."""
+    network = inception.load_inception(path, sha256, param=param)
+    return Extractor(inception.NAME, network.sha256, inception.RESIZE, "fid", inception.DIMENSION, network)
+
+
+def open_extractor(
+    *,
+    inception_path: str | Path | None,
+    inception_url: str | None,
+    inception_sha256: str | None,
+    downloads: Path,
+) -> Extractor:
+    """The extractor that the parameters ask for, or the best that can be had.
+
+    A path is an order: no such file, another sha256, or packages missing is an error. A URL is a wish: where the file
+    or the packages cannot be had, a warning says so and the random network takes its place. Neither: random network.
+
+    Args:
+        inception_path: the Inception TorchScript file, or None.
+        inception_url: where to download it from (only when there is no path), or None.
+        inception_sha256: what the file must have; None accepts any (and the record holds what it was).
+        downloads: folder for the downloaded file.
+
+    Raises:
+        ValueError: the file at the path is missing, or not the one that is wanted.
+        MissingPackagesError: a path is given, but torch or clean-fid is not installed.
+        ChecksumError: the file arrived from the URL, but is not the one that is wanted.
+    """
+    if inception_path:
+        return inception_extractor(inception_path, inception_sha256)
+    if not inception_url:
+        return random_extractor()
+    try:
+        inception.require_packages()
+        return _downloaded_extractor(inception_url, inception_sha256, downloads)
+    except ChecksumError:
+        raise
+    except (inception.MissingPackagesError, DownloadError) as error:
+        _warn_of_random(str(error))
+        return random_extractor()
+
+
+def extractor_from_record(
+    record: dict[str, str | int | None],
+    *,
+    inception_path: str | Path | None,
+    inception_url: str | None,
+    downloads: Path,
+) -> Extractor:
+    """The extractor that the reference features were computed with, never another.
+
+    Args:
+        record: what `Extractor.record` gave when the reference features were computed.
+        inception_path, inception_url, downloads: as for `open_extractor`.
+
+    Raises:
+        ValueError: if that extractor cannot be had from the parameters, or is unknown to this version.
+        DownloadError, MissingPackagesError: as the names say.
+    """
+    if record.get("name") == random_features.NAME:
+        found = random_extractor()
+    elif record.get("name") != inception.NAME:
+        known = f"{inception.NAME!r} and {random_features.NAME!r}"
+        raise ValueError(
+            f"the reference features are of the extractor {record.get('name')!r}; this version knows {known}"
+        )
+    elif inception_path:
+        found = inception_extractor(inception_path, str(record["sha256"]))
+    elif inception_url:
+        found = _downloaded_extractor(inception_url, str(record["sha256"]), downloads)
+    else:
+        raise ValueError(
+            f"the reference features are Inception's (sha256 {record.get('sha256')}), but features.inception_path "
+            "and features.inception_url are both null: set the first to that file, or run the reference stage again"
+        )
+    if found.record() != record:
+        raise ValueError(
+            f"the reference features are of {record}, this is {found.record()}: run the reference stage again"
+        )
+    return found
+
+
+def _downloaded_extractor(url: str, sha256: str | None, downloads: Path) -> Extractor:
+    """Downloads the file unless it is there, and opens it."""
+    target = Path(downloads) / file_name(url)
+    found = download_file(
+        url,
+        target,
+        sha256=sha256,
+        what="Inception weights",
+        param="features.inception_path",
+        sha256_param="features.inception_sha256",
+    )
+    return inception_extractor(target, found, param="features.inception_url")
+
+
+def _warn_of_random(reason: str) -> None:
+    line = "=" * 100
+    _log.warning(
+        "%s\nNO FID: %s\nScores of this run are frechet_random, a Fréchet distance on features of a fixed random "
+        "network (%s).\nThey rank models of one data set; they are not FIDs and must not be compared with any.\n%s",
+        line, reason, random_features.NAME, line,
+    )  # fmt: skip

@@ -1,0 +1,164 @@
+"""Residual discriminator with minibatch standard deviation (StyleGAN2), conditional by projection. Pure functions."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sg3x.networks.convolution import conv2d
+from sg3x.networks.layers import LRELU_GAIN, Params, dense, init_dense, lrelu
+from sg3x.networks.mapping import apply_mapping, init_mapping
+from sg3x.networks.schedule import check_power_of_two
+from sg3x.signal import upfirdn2d
+
+SQRT_HALF = np.sqrt(0.5).item()
+BLUR = np.array([1, 3, 3, 1], np.float32) / 8
+MAPPING_LR_MULTIPLIER = 0.01
+
+# Their gradient in the R1 phase does not exist: R1 differentiates the image gradient, which the last bias does not enter.
+LOGIT_BIAS = "b4.out.bias"
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig:
+    """Shape of the discriminator; names and defaults of the reference constructor."""
+
+    img_resolution: int
+    c_dim: int = 0
+    img_channels: int = 3
+    channel_base: int = 32768
+    channel_max: int = 512
+    conv_clamp: float | None = 256.0
+    cmap_dim: int | None = None  # None: channels at 4x4
+    mapping_layers: int = 8  # of the label's mapping network
+    mbstd_group_size: int | None = 4  # None: the whole batch
+    mbstd_num_channels: int = 1
+    num_fp16_res: int = 4
+    activation_dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        check_power_of_two("img_resolution", self.img_resolution, 8)
+        if self.activation_dtype not in ("float32", "bfloat16"):
+            raise ValueError(f"activation_dtype={self.activation_dtype!r} must be 'float32' or 'bfloat16'")
+
+    @property
+    def resolutions(self) -> tuple[int, ...]:
+        """Of the residual blocks, highest first: R, R/2, ..., 8."""
+        return tuple(2**i for i in range(int(np.log2(self.img_resolution)), 2, -1))
+
+    def channels(self, resolution: int) -> int:
+        return min(self.channel_base // resolution, self.channel_max)
+
+    @property
+    def label_dim(self) -> int:
+        """Width of the projected label, 0 when unconditional."""
+        if self.c_dim == 0:
+            return 0
+        return self.channels(4) if self.cmap_dim is None else self.cmap_dim
+
+    def block_dtype(self, resolution: int) -> str:
+        lowest = max(2 ** (int(np.log2(self.img_resolution)) + 1 - self.num_fp16_res), 8)
+        return self.activation_dtype if resolution >= lowest else "float32"
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def init_discriminator(key: jax.Array, config: DiscriminatorConfig) -> Params:
+    """Random parameters: N(0, 1) weights, zero biases."""
+    params: Params = {}
+
+    def conv(index: int, name: str, kernel: int, fan_in: int, fan_out: int, bias: bool = True) -> None:
+        params[f"{name}.weight"] = jax.random.normal(jax.random.fold_in(key, index), (kernel, kernel, fan_in, fan_out))
+        if bias:
+            params[f"{name}.bias"] = jnp.zeros((fan_out,))
+
+    for i, res in enumerate(config.resolutions):
+        here, below = config.channels(res), config.channels(res // 2)
+        if i == 0:
+            conv(0, f"b{res}.fromrgb", 1, config.img_channels, here)
+        conv(4 * i + 1, f"b{res}.conv0", 3, here, here)
+        conv(4 * i + 2, f"b{res}.conv1", 3, here, below)
+        conv(4 * i + 3, f"b{res}.skip", 1, here, below, bias=False)
+    width = config.channels(4)
+    base = 4 * len(config.resolutions) + 4
+    conv(base, "b4.conv", 3, width + config.mbstd_num_channels, width)
+    params |= init_dense(jax.random.fold_in(key, base + 1), "b4.fc", width * 16, width)
+    params |= init_dense(jax.random.fold_in(key, base + 2), "b4.out", width, config.label_dim or 1)
+    if config.c_dim > 0:
+        params |= init_mapping(
+            jax.random.fold_in(key, base + 3), 0, config.c_dim, config.label_dim, config.mapping_layers,
+            MAPPING_LR_MULTIPLIER,
+        )  # fmt: skip
+    return params
+
+
+def discriminator(params: Params, config: DiscriminatorConfig, img: jax.Array, c: jax.Array | None = None) -> jax.Array:
+    """Logits float32[N, 1] of pictures img[N, R, R, channels] and labels c[N, c_dim]."""
+    expected = (config.img_resolution, config.img_resolution, config.img_channels)
+    if img.ndim != 4 or img.shape[1:] != expected:
+        raise ValueError(f"img has shape {img.shape}, expected [N, {', '.join(map(str, expected))}]")
+    x = img
+    for i, res in enumerate(config.resolutions):
+        x = x.astype(config.block_dtype(res))
+        if i == 0:
+            x = _conv(params, f"b{res}.fromrgb", x, clamp=config.conv_clamp)
+        x = _block(params, config, res, x)
+    x = minibatch_stddev(x.astype(jnp.float32), config.mbstd_group_size, config.mbstd_num_channels)
+    x = _conv(params, "b4.conv", x, clamp=config.conv_clamp)
+    x = lrelu(dense(params, "b4.fc", x.reshape(x.shape[0], -1)))
+    x = dense(params, "b4.out", x)
+    if config.c_dim > 0:
+        cmap = apply_mapping(params, None, c, config.mapping_layers, MAPPING_LR_MULTIPLIER)
+        x = jnp.sum(x * cmap, axis=1, keepdims=True) / np.sqrt(config.label_dim).item()
+    return x
+
+
+def _block(params: Params, config: DiscriminatorConfig, res: int, x: jax.Array) -> jax.Array:
+    """Two 3x3 convolutions, the second downsampling by 2, beside a 1x1 skip; both scaled to keep the variance."""
+    skip = upfirdn2d(x, BLUR, down=2, padding=1)
+    skip = conv2d(skip, _scaled(params, f"b{res}.skip", skip.dtype)) * SQRT_HALF
+    x = _conv(params, f"b{res}.conv0", x, clamp=config.conv_clamp)
+    x = upfirdn2d(x, BLUR, padding=2)
+    x = _conv(params, f"b{res}.conv1", x, stride=2, gain=SQRT_HALF, clamp=config.conv_clamp)
+    return x + skip
+
+
+def _scaled(params: Params, name: str, dtype: Any) -> jax.Array:
+    """Equalised learning rate: weights divided by sqrt(fan in)."""
+    w = params[f"{name}.weight"]
+    return (w / np.sqrt(w.shape[0] * w.shape[1] * w.shape[2]).item()).astype(dtype)
+
+
+def _conv(
+    params: Params, name: str, x: jax.Array, stride: int = 1, gain: float = 1.0, clamp: float | None = None
+) -> jax.Array:
+    """Convolution (same size, or stride 2 of an already blurred x), bias, leaky ReLU; gain scales the clamp too."""
+    w = _scaled(params, name, x.dtype)
+    x = conv2d(x, w, padding=w.shape[0] // 2 if stride == 1 else 0, stride=stride)
+    x = x + params[f"{name}.bias"].astype(x.dtype)
+    return lrelu(x, gain=LRELU_GAIN * gain, clamp=None if clamp is None else clamp * gain)
+
+
+def minibatch_stddev(x: jax.Array, group_size: int | None, num_channels: int) -> jax.Array:
+    """x[N, H, W, C] with `num_channels` more: the mean deviation within a group of samples (ProGAN, section 3).
+
+    Sample n belongs to group n mod (N / G): groups are strided over the batch, as in the reference.
+    """
+    n, h, w, c = x.shape
+    group = n if group_size is None else min(group_size, n)
+    if n % group or c % num_channels:
+        raise ValueError(
+            f"a batch of {n} with {c} channels does not split into groups of {group} and {num_channels} parts"
+        )
+    y = x.reshape(group, n // group, h, w, num_channels, c // num_channels)
+    y = y - jnp.mean(y, axis=0)
+    y = jnp.sqrt(jnp.mean(jnp.square(y), axis=0) + 1e-8)
+    y = jnp.mean(y, axis=(1, 2, 4))  # [N/G, F]
+    y = jnp.tile(y[None, :, None, None, :], (group, 1, h, w, 1)).reshape(n, h, w, num_channels)
+    return jnp.concatenate([x, y], axis=-1)

@@ -1,0 +1,137 @@
+"""The StyleGAN3 generator, configurations T and R, as pure functions of flat parameter dicts.
+
+`params` are trained, `buffers` are not (w_avg, Fourier frequencies, magnitude EMAs); both use the reference's names.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sg3x.networks.fourier_input import fourier_input, init_fourier_input
+from sg3x.networks.layers import LRELU_GAIN, LRELU_SLOPE, Params, dense, init_dense, modulated_conv2d
+from sg3x.networks.mapping import apply_mapping, init_mapping, truncate
+from sg3x.networks.schedule import GeneratorConfig, LayerSpec, layer_schedule
+from sg3x.signal import design_lowpass_filter, filtered_lrelu
+
+W_AVG = "mapping.w_avg"
+
+
+def init_generator(key: jax.Array, config: GeneratorConfig) -> tuple[Params, Params]:
+    """Random parameters and initial buffers."""
+    schedule = layer_schedule(config)
+    params = init_mapping(
+        jax.random.fold_in(key, 0), config.z_dim, config.c_dim, config.w_dim, config.mapping_layers,
+        config.mapping_lr_multiplier,
+    )  # fmt: skip
+    input_params, buffers = init_fourier_input(jax.random.fold_in(key, 1), schedule.input, config.w_dim)
+    params |= input_params
+    buffers[W_AVG] = jnp.zeros((config.w_dim,))
+    for i, layer in enumerate(schedule.layers):
+        layer_key = jax.random.fold_in(key, 2 + i)
+        name = f"synthesis.{layer.name}"
+        shape = (layer.conv_kernel, layer.conv_kernel, layer.in_channels, layer.out_channels)
+        params[f"{name}.weight"] = jax.random.normal(jax.random.fold_in(layer_key, 0), shape)
+        params[f"{name}.bias"] = jnp.zeros((layer.out_channels,))
+        params |= init_dense(
+            jax.random.fold_in(layer_key, 1), f"{name}.affine", config.w_dim, layer.in_channels, bias=1.0
+        )
+        buffers[f"{name}.magnitude_ema"] = jnp.ones(())
+    return params, buffers
+
+
+def mapping(
+    params: Params,
+    buffers: Params,
+    config: GeneratorConfig,
+    z: jax.Array,
+    c: jax.Array | None = None,
+    truncation_psi: float | jax.Array = 1.0,
+    truncation_cutoff: int | None = None,
+    update_emas: bool = False,
+) -> tuple[jax.Array, Params]:
+    """ws float32[N, num_ws, w_dim] of latents z[N, z_dim], and the buffers (with w_avg moved when `update_emas`)."""
+    w = apply_mapping(params, z, c, config.mapping_layers, config.mapping_lr_multiplier)
+    if update_emas:  # before truncation, as the reference does
+        mean = jnp.mean(jax.lax.stop_gradient(w), axis=0)
+        buffers = {**buffers, W_AVG: mean + config.w_avg_beta * (buffers[W_AVG] - mean)}
+    ws = jnp.broadcast_to(w[:, None], (w.shape[0], config.num_ws, w.shape[1]))
+    if not (isinstance(truncation_psi, (int, float)) and truncation_psi == 1):
+        ws = truncate(ws, buffers[W_AVG], truncation_psi, truncation_cutoff)
+    return ws, buffers
+
+
+def synthesis(
+    params: Params,
+    buffers: Params,
+    config: GeneratorConfig,
+    ws: jax.Array,
+    transform: jax.Array | None = None,
+    update_emas: bool = False,
+) -> tuple[jax.Array, Params]:
+    """Pictures float32[N, R, R, channels], about -1..1, of ws[N, num_ws, w_dim], and the buffers.
+
+    Args:
+        transform: float[3, 3], what the Fourier input's coordinates go through: the inverse of the picture's motion, in
+            units of the picture's side with the origin at its centre.
+        update_emas: training of D only: move the magnitude EMAs, each before it is used.
+    """
+    if ws.ndim != 3 or ws.shape[1:] != (config.num_ws, config.w_dim):
+        raise ValueError(f"ws has shape {ws.shape}, expected [N, {config.num_ws}, {config.w_dim}]")
+    schedule = layer_schedule(config)
+    spec = schedule.input
+    ws = ws.astype(jnp.float32)
+    x = fourier_input(
+        params, buffers, ws[:, 0], size=(spec.size, spec.size), sampling_rate=spec.sampling_rate,
+        bandwidth=spec.bandwidth, transform=transform,
+    )  # fmt: skip
+    new_buffers = dict(buffers)
+    for i, layer in enumerate(schedule.layers):
+        x, ema = synthesis_layer(params, buffers, config, layer, x, ws[:, i + 1], update_emas)
+        new_buffers[f"synthesis.{layer.name}.magnitude_ema"] = ema
+    return x.astype(jnp.float32) * config.output_scale, new_buffers
+
+
+def synthesis_layer(
+    params: Params,
+    buffers: Params,
+    config: GeneratorConfig,
+    layer: LayerSpec,
+    x: jax.Array,
+    w: jax.Array,
+    update_emas: bool = False,
+) -> tuple[jax.Array, jax.Array]:
+    """One layer on x[N, H, W, Cin] with w[N, w_dim] -> (x', magnitude_ema) (StyleGAN3 paper, figure 4b)."""
+    name = f"synthesis.{layer.name}"
+    ema = buffers[f"{name}.magnitude_ema"]
+    if update_emas:  # a mean square, moved before it is used
+        magnitude = jnp.mean(jnp.square(jax.lax.stop_gradient(x).astype(jnp.float32)))
+        ema = magnitude + config.magnitude_ema_beta * (ema - magnitude)
+    styles = dense(params, f"{name}.affine", w)
+    if layer.is_torgb:
+        styles = styles / np.sqrt(layer.in_channels * layer.conv_kernel**2).item()
+    x = x.astype(config.activation_dtype if layer.use_fp16 else jnp.float32)
+    x = modulated_conv2d(
+        x, params[f"{name}.weight"], styles, demodulate=not layer.is_torgb, padding=layer.conv_kernel - 1,
+        input_gain=jax.lax.rsqrt(ema),
+    )  # fmt: skip
+    up_filter, down_filter = layer_filters(layer)
+    x = filtered_lrelu(
+        x, up_filter, down_filter, params[f"{name}.bias"], up=layer.up_factor, down=layer.down_factor,
+        padding=layer.padding, gain=1.0 if layer.is_torgb else LRELU_GAIN, slope=1.0 if layer.is_torgb else LRELU_SLOPE,
+        clamp=config.conv_clamp,
+    )  # fmt: skip
+    return x, ema
+
+
+@lru_cache(maxsize=256)
+def layer_filters(layer: LayerSpec) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The up- and downsampling low-pass filters of a layer, None where it has none."""
+    up = design_lowpass_filter(layer.up_taps, layer.in_cutoff, layer.in_half_width * 2, layer.tmp_sampling_rate)
+    down = design_lowpass_filter(
+        layer.down_taps, layer.out_cutoff, layer.out_half_width * 2, layer.tmp_sampling_rate, radial=layer.down_radial
+    )
+    return up, down

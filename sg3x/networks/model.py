@@ -1,0 +1,79 @@
+"""Networks as objects, for people and for scripts: weights plus configuration, callable."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sg3x.networks.discriminator import DiscriminatorConfig, discriminator
+from sg3x.networks.generator import W_AVG, mapping, synthesis
+from sg3x.networks.layers import Params
+from sg3x.networks.schedule import GeneratorConfig
+
+
+class Generator:
+    """A generator ready to use: G(z) -> pictures float32[N, R, R, channels]. Compiled once per batch shape."""
+
+    def __init__(self, config: GeneratorConfig, params: Params, buffers: Params) -> None:
+        self.config, self.params, self.buffers = config, params, buffers
+
+    @property
+    def z_dim(self) -> int:
+        return self.config.z_dim
+
+    @property
+    def resolution(self) -> int:
+        return self.config.img_resolution
+
+    @property
+    def w_avg(self) -> np.ndarray:
+        """float32[w_dim], the running mean of w: where truncation leads to."""
+        return np.asarray(self.buffers[W_AVG])
+
+    def mapping(
+        self, z: Any, c: Any = None, truncation_psi: float = 1.0, truncation_cutoff: int | None = None
+    ) -> jax.Array:
+        """ws float32[N, num_ws, w_dim] of latents z[N, z_dim] and labels c[N, c_dim]."""
+        z = jnp.asarray(z, jnp.float32)
+        c = None if c is None else jnp.asarray(c, jnp.float32)
+        return _mapping(self.config, truncation_cutoff, self.params, self.buffers, z, c, jnp.float32(truncation_psi))
+
+    def synthesis(self, ws: Any, transform: Any = None) -> jax.Array:
+        """Pictures float32[N, R, R, channels] of ws; `transform` float[3, 3] moves the Fourier input's coordinates."""
+        transform = None if transform is None else jnp.asarray(transform, jnp.float32)
+        return _synthesis(self.config, self.params, self.buffers, jnp.asarray(ws, jnp.float32), transform)
+
+    def __call__(
+        self, z: Any, c: Any = None, truncation_psi: float = 1.0, truncation_cutoff: int | None = None
+    ) -> jax.Array:
+        return self.synthesis(self.mapping(z, c, truncation_psi, truncation_cutoff))
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _mapping(config, cutoff, params, buffers, z, c, psi):
+    return mapping(params, buffers, config, z, c, psi, cutoff)[0]
+
+
+@partial(jax.jit, static_argnums=0)
+def _synthesis(config, params, buffers, ws, transform):
+    return synthesis(params, buffers, config, ws, transform)[0]
+
+
+class Discriminator:
+    """A discriminator ready to use: D(img, c) -> logits float32[N, 1]."""
+
+    def __init__(self, config: DiscriminatorConfig, params: Params) -> None:
+        self.config, self.params = config, params
+
+    def __call__(self, img: Any, c: Any = None) -> jax.Array:
+        c = None if c is None else jnp.asarray(c, jnp.float32)
+        return _discriminator(self.config, self.params, jnp.asarray(img, jnp.float32), c)
+
+
+@partial(jax.jit, static_argnums=0)
+def _discriminator(config, params, img, c):
+    return discriminator(params, config, img, c)

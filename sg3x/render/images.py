@@ -1,0 +1,101 @@
+"""Pictures as bytes: from the generator's numbers to uint8, PNG files and grids."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sg3x.data.atomic import atomic_write
+
+_WHITE = 255
+_COMPRESSION = 6  # zlib's level, named so that the bytes do not follow a change of Pillow's default
+
+
+def to_uint8(images: np.ndarray) -> np.ndarray:
+    """``round(x * 127.5 + 128)`` clipped to 0..255.
+
+    Args:
+        images: float[..., H, W, C], nominally in [-1, 1].
+
+    Returns:
+        uint8 of the same shape.
+
+    Raises:
+        ValueError: if a value is NaN or infinite: the network is broken, and black squares would hide it.
+    """
+    images = np.asarray(images, np.float32)
+    if not np.isfinite(images).all():
+        count = np.size(images) - np.isfinite(images).sum()
+        raise ValueError(
+            f"{count} of {images.size} values of the images are NaN or infinite; allowed are finite numbers"
+        )
+    return np.clip(np.rint(images * np.float32(127.5) + np.float32(128.0)), 0, 255).astype(np.uint8)
+
+
+def save_png(path: Path, image: np.ndarray) -> None:
+    """Writes uint8[H, W, 3], [H, W, 1] or [H, W] as PNG: the same bytes for the same picture, no time stamps."""
+    image = _checked(image, (2, 3))
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[..., 0]
+    if image.ndim == 3 and image.shape[2] != 3:
+        raise ValueError(f"the image has shape {image.shape}; allowed are [H, W], [H, W, 1] and [H, W, 3]")
+    content = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(content, "PNG", compress_level=_COMPRESSION)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(Path(path), content.getvalue())
+
+
+def enlarge(image: np.ndarray, size: int | None) -> np.ndarray:
+    """uint8[H, W, C] enlarged by LANCZOS until its longer side is ``size``; as it is where that is no enlargement."""
+    height, width, channels = _checked(image, (3,)).shape
+    if size is None or size <= max(height, width):
+        return image
+    new = (max(1, round(width * size / max(height, width))), max(1, round(height * size / max(height, width))))
+    flat = np.ascontiguousarray(image[..., 0] if channels == 1 else image)
+    return np.asarray(Image.fromarray(flat).resize(new, Image.Resampling.LANCZOS)).reshape(new[1], new[0], channels)
+
+
+def image_grid(
+    images: np.ndarray,
+    columns: int,
+    *,
+    enlarge_to: int | None = None,
+    gap: int | None = None,
+) -> np.ndarray:
+    """Pictures in rows of ``columns``, first one top left, on white.
+
+    Args:
+        images: uint8[N, H, W, C] with C 1 or 3.
+        columns: pictures per row; a row that is not full ends in white.
+        enlarge_to: size of each picture's longer side in the grid, by LANCZOS; None, or less than it has: as it is.
+            Pictures are enlarged one by one, so that none bleeds into its neighbour.
+        gap: pixels between pictures and around them; None takes 1/32 of a picture, at least 1.
+
+    Returns:
+        uint8[rows * (h + gap) + gap, columns * (w + gap) + gap, C].
+
+    Raises:
+        ValueError: if there is no picture or no column.
+    """
+    images = _checked(images, (4,))
+    if len(images) == 0 or columns < 1:
+        raise ValueError(f"a grid of {len(images)} images in {columns} columns; allowed are 1 and more of both")
+    tiles = [enlarge(image, enlarge_to) for image in images]
+    height, width, channels = tiles[0].shape
+    gap = max(1, height // 32) if gap is None else gap
+    rows = -(-len(tiles) // columns)
+    canvas = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, channels), _WHITE, np.uint8)
+    for index, tile in enumerate(tiles):
+        row, column = divmod(index, columns)
+        top, left = gap + row * (height + gap), gap + column * (width + gap)
+        canvas[top : top + height, left : left + width] = tile
+    return canvas
+
+
+def _checked(image: np.ndarray, dimensions: tuple[int, ...]) -> np.ndarray:
+    if image.dtype != np.uint8 or image.ndim not in dimensions:
+        raise ValueError(f"the image is {image.dtype} {image.shape}; allowed is uint8 with {dimensions} dimensions")
+    return image

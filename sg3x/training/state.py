@@ -1,0 +1,120 @@
+"""The train state: one pytree with everything that influences the next step, and what it is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from sg3x.networks import DiscriminatorConfig, GeneratorConfig, init_discriminator, init_generator
+from sg3x.networks.discriminator import LOGIT_BIAS
+from sg3x.training.ada import init_ada
+from sg3x.training.augment import AugmentConfig
+from sg3x.training.losses import lazy_adam_options
+
+# name -> array or nested dict; a plain pytree of dicts, so that it can be saved and compared by name.
+State = dict[str, Any]
+
+# What the statistics since the last line of the history are sums of.
+STATISTICS = ("loss_g", "loss_d", "real_sign", "fake_sign", "grad_norm_g", "grad_norm_d")
+R1_STATISTICS = ("r1_penalty", "grad_norm_r1")
+
+# Randomness is a function of (seed, purpose, image counter). Numbers are part of the format: never renumber.
+PURPOSE = {
+    "init_g": 0,
+    "init_d": 1,
+    "z_g": 2,
+    "z_d": 3,
+    "augment_g": 4,
+    "augment_fake": 5,
+    "augment_real": 6,
+    "augment_r1": 7,
+}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What a training step depends on beside the state."""
+
+    generator: GeneratorConfig
+    discriminator: DiscriminatorConfig
+    batch_size: int
+    r1_gamma: float
+    seed: int = 0
+    g_lr: float = 0.0025
+    d_lr: float = 0.002
+    betas: tuple[float, float] = (0.0, 0.99)
+    r1_interval: int = 16  # one R1 step every so many steps
+    augment: AugmentConfig = AugmentConfig()
+    ada_target: float = 0.6
+    ada_kimg: float = 500.0
+    ada_interval: int = 4
+    ema_kimg: float | None = 10.0
+    ema_rampup: float | None = 0.05
+    ema_decay: float | None = None  # constant decay per step, instead of ema_kimg
+    blur_init_sigma: float = 0.0
+    blur_fade_kimg: float = 0.0
+
+
+def purpose_key(seed: int, purpose: str, image_counter: jax.Array | int = 0) -> jax.Array:
+    """The random key for one purpose at one image counter."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), PURPOSE[purpose]), image_counter)
+
+
+def generator_optimizer(config: TrainConfig) -> optax.GradientTransformation:
+    """Adam without momentum; the generator of StyleGAN3 has no regularisation phase."""
+    return optax.adam(config.g_lr, b1=config.betas[0], b2=config.betas[1], eps=1e-8)
+
+
+def discriminator_optimizer(config: TrainConfig) -> optax.GradientTransformation:
+    """Adam corrected for lazy R1; main and R1 steps share it."""
+    lr, (b1, b2) = lazy_adam_options(config.d_lr, config.betas, config.r1_interval)
+    return optax.adam(lr, b1=b1, b2=b2, eps=1e-8)
+
+
+def split_logit_bias(tree: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """D's last bias has no gradient in the R1 phase, so Adam skips it there: it gets a state of its own."""
+    return {"rest": {k: v for k, v in tree.items() if k != LOGIT_BIAS}, "logit_bias": {LOGIT_BIAS: tree[LOGIT_BIAS]}}
+
+
+def adam_state(params: dict[str, jax.Array]) -> dict[str, Any]:
+    """Zero moments and step count, by name. Does not depend on learning rate or betas."""
+    zeros = {name: jnp.zeros_like(p) for name, p in params.items()}
+    return {"count": jnp.zeros((), jnp.int32), "mu": zeros, "nu": dict(zeros)}
+
+
+def adam_step(
+    optimizer: optax.GradientTransformation, params: dict[str, jax.Array], grads: dict[str, jax.Array], state: State
+) -> tuple[dict[str, jax.Array], State]:
+    """One update with optax's Adam, its state kept as plain dicts."""
+    full = (optax.ScaleByAdamState(state["count"], state["mu"], state["nu"]), optax.EmptyState())
+    updates, (moments, *_) = optimizer.update(grads, full, params)
+    new = {"count": moments.count, "mu": moments.mu, "nu": moments.nu}
+    return optax.apply_updates(params, updates), new
+
+
+def zero_statistics() -> dict[str, np.ndarray]:
+    """Sums since the last line of the history, all zero, on the host."""
+    return {name: np.zeros((), np.float32) for name in (*STATISTICS, *R1_STATISTICS, "steps", "r1_steps")}
+
+
+def init_state(generator: GeneratorConfig, discriminator: DiscriminatorConfig, seed: int) -> State:
+    """Everything at image 0, from the random seed."""
+    g, buffers = init_generator(purpose_key(seed, "init_g"), generator)
+    d = init_discriminator(purpose_key(seed, "init_d"), discriminator)
+    return {
+        "g": g,
+        "g_buffers": buffers,
+        "g_ema": {name: jnp.array(p) for name, p in g.items()},
+        "d": d,
+        "g_opt": adam_state(g),
+        "d_opt": {part: adam_state(params) for part, params in split_logit_bias(d).items()},
+        "ada": init_ada(),
+        "statistics": zero_statistics(),
+        "step": jnp.zeros((), jnp.int32),
+        "nimg": jnp.zeros((), jnp.int32),
+    }

@@ -1,0 +1,170 @@
+"""One training step: G's phase, D's phase, R1 every so often, then the weight average and ADA's p.
+
+The order, the gains and what moves when are those of the StyleGAN3 training loop; phases take every random input as an
+argument, so that tests can feed recorded ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from sg3x.networks import discriminator, mapping, synthesis
+from sg3x.networks.discriminator import LOGIT_BIAS
+from sg3x.networks.layers import Params
+from sg3x.training import losses
+from sg3x.training.ada import adjust_ada, report_signs
+from sg3x.training.augment import augment_images
+from sg3x.training.state import (
+    State,
+    TrainConfig,
+    adam_step,
+    discriminator_optimizer,
+    generator_optimizer,
+    purpose_key,
+    split_logit_bias,
+)
+
+# What happens to pictures on their way into D: blur and augmentation.
+View = Callable[[jax.Array], jax.Array]
+
+
+def generate(
+    config: TrainConfig, g: Params, buffers: Params, z: jax.Array, c: jax.Array | None, update_emas: bool = False
+) -> tuple[jax.Array, Params]:
+    """Pictures of latents z, and the buffers (moved when `update_emas`: D's main phase only)."""
+    ws, buffers = mapping(g, buffers, config.generator, z, c, update_emas=update_emas)
+    return synthesis(g, buffers, config.generator, ws, update_emas=update_emas)
+
+
+def generator_gradients(
+    config: TrainConfig, state: State, z: jax.Array, c: jax.Array | None, view: View
+) -> tuple[Params, jax.Array]:
+    """Gradients of G's loss, and the loss."""
+
+    def objective(g: Params) -> jax.Array:
+        images, _ = generate(config, g, state["g_buffers"], z, c)
+        return losses.generator_loss(discriminator(state["d"], config.discriminator, view(images), c))
+
+    loss, grads = jax.value_and_grad(objective)(state["g"])
+    return grads, loss
+
+
+def discriminator_gradients(
+    config: TrainConfig, d: Params, fake: jax.Array, fake_c: jax.Array | None, real: jax.Array,
+    real_c: jax.Array | None, view_fake: View, view_real: View,
+) -> tuple[Params, tuple[jax.Array, jax.Array, jax.Array]]:  # fmt: skip
+    """Gradients of D's loss; loss, fake and real logits. G's pictures carry no gradient."""
+
+    def objective(d: Params) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        fake_logits = discriminator(d, config.discriminator, view_fake(fake), fake_c)
+        real_logits = discriminator(d, config.discriminator, view_real(real), real_c)
+        return losses.discriminator_loss(fake_logits, real_logits), (fake_logits, real_logits)
+
+    (loss, logits), grads = jax.value_and_grad(objective, has_aux=True)(d)
+    return grads, (loss, *logits)
+
+
+def r1_gradients(
+    config: TrainConfig, d: Params, real: jax.Array, c: jax.Array | None, view: View
+) -> tuple[Params, tuple[jax.Array, jax.Array]]:
+    """Gradients of interval * mean(gamma/2 * penalty); the mean penalty and the real logits."""
+
+    def objective(d: Params) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        penalty, logits = losses.r1_penalty(
+            lambda images: discriminator(d, config.discriminator, view(images), c), real
+        )
+        mean = jnp.mean(penalty)
+        return mean * (config.r1_gamma / 2) * config.r1_interval, (mean, logits)
+
+    grads, aux = jax.grad(objective, has_aux=True)(d)
+    return grads, aux
+
+
+def apply_generator(config: TrainConfig, state: State, grads: Params) -> State:
+    g, opt = adam_step(generator_optimizer(config), state["g"], grads, state["g_opt"])
+    return {**state, "g": g, "g_opt": opt}
+
+
+def apply_discriminator(config: TrainConfig, state: State, grads: Params, r1: bool = False) -> State:
+    """An Adam step of D; in the R1 phase its last bias stays as it is, moments and count included."""
+    optimizer = discriminator_optimizer(config)
+    params, parts = split_logit_bias(state["d"]), split_logit_bias(grads)
+    opt = dict(state["d_opt"])
+    params["rest"], opt["rest"] = adam_step(optimizer, params["rest"], parts["rest"], opt["rest"])
+    if not r1:
+        bias = parts["logit_bias"]
+        params["logit_bias"], opt["logit_bias"] = adam_step(optimizer, params["logit_bias"], bias, opt["logit_bias"])
+    d = {**params["rest"], LOGIT_BIAS: params["logit_bias"][LOGIT_BIAS]}
+    return {**state, "d": {name: d[name] for name in state["d"]}, "d_opt": opt}
+
+
+def apply_average(config: TrainConfig, state: State) -> State:
+    """Moves the averaged generator; its buffers are the training ones, never averaged."""
+    if config.ema_decay is not None:
+        beta = jnp.float32(config.ema_decay)
+    else:
+        assert config.ema_kimg is not None
+        beta = losses.ema_beta(state["nimg"], config.batch_size, config.ema_kimg, config.ema_rampup)
+    averaged = {name: p + beta * (state["g_ema"][name] - p) for name, p in state["g"].items()}
+    return {**state, "g_ema": averaged}
+
+
+def train_step(config: TrainConfig, with_r1: bool, state: State, real_uint8: jax.Array) -> State:
+    """The whole step on one batch of real pictures uint8[N, R, R, C]; the new state."""
+    nimg = state["nimg"]
+    p = state["ada"]["p"]
+    sigma = losses.blur_sigma(nimg, config.blur_init_sigma, config.blur_fade_kimg)
+    real = real_uint8.astype(jnp.float32) / 127.5 - 1
+
+    def key(purpose: str) -> jax.Array:
+        return purpose_key(config.seed, purpose, nimg)
+
+    def view(purpose: str) -> View:
+        def apply(images: jax.Array) -> jax.Array:
+            images = losses.blur(images, sigma, config.blur_init_sigma if config.blur_fade_kimg > 0 else 0.0)
+            return augment_images(images, p, key(purpose), config=config.augment)
+
+        return apply
+
+    shape = (config.batch_size, config.generator.z_dim)
+    grads, loss_g = generator_gradients(config, state, jax.random.normal(key("z_g"), shape), None, view("augment_g"))
+    measured = {"loss_g": loss_g, "grad_norm_g": _norm(grads)}
+    state = apply_generator(config, state, grads)
+
+    fake, buffers = generate(
+        config, state["g"], state["g_buffers"], jax.random.normal(key("z_d"), shape), None, update_emas=True
+    )
+    state = {**state, "g_buffers": buffers}
+    grads, (loss_d, fake_logits, real_logits) = discriminator_gradients(
+        config, state["d"], jax.lax.stop_gradient(fake), None, real, None, view("augment_fake"), view("augment_real")
+    )
+    measured |= {
+        "loss_d": loss_d, "grad_norm_d": _norm(grads),
+        "real_sign": jnp.mean(jnp.sign(real_logits)), "fake_sign": jnp.mean(jnp.sign(fake_logits)),
+    }  # fmt: skip
+    state = apply_discriminator(config, state, grads)
+    ada = report_signs(state["ada"], real_logits)
+
+    if with_r1:
+        grads, (penalty, real_logits) = r1_gradients(config, state["d"], real, None, view("augment_r1"))
+        measured |= {"r1_penalty": penalty, "grad_norm_r1": _norm(grads)}
+        state = apply_discriminator(config, state, grads, r1=True)
+        ada = report_signs(ada, real_logits)
+
+    state = apply_average(config, state)
+    step = state["step"] + 1
+    ada = adjust_ada(ada, step, config.ada_target, config.batch_size, config.ada_interval, config.ada_kimg)
+    statistics = _accumulate(state["statistics"], measured, with_r1)
+    return {**state, "ada": ada, "statistics": statistics, "step": step, "nimg": nimg + config.batch_size}
+
+
+def _norm(grads: Params) -> jax.Array:
+    return jnp.sqrt(sum((jnp.sum(jnp.square(g)) for g in grads.values()), jnp.float32(0)))
+
+
+def _accumulate(statistics: State, measured: dict[str, jax.Array], with_r1: bool) -> State:
+    counts = {"steps": 1.0, "r1_steps": 1.0 if with_r1 else 0.0}
+    return {name: total + measured.get(name, counts.get(name, 0.0)) for name, total in statistics.items()}

@@ -1,0 +1,63 @@
+"""What every stage script shares: clear errors, progress lines, fixed places."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+RAW = Path("data/raw")
+ARRAYS = Path("data/arrays")
+REFERENCE = Path("data/reference")
+CHECKPOINTS = Path("checkpoints")
+MODEL = Path("models/generator")
+SAMPLES = Path("samples")
+RESULTS = Path("results")
+DOWNLOADS = Path(os.environ.get("SG3X_DOWNLOADS", "data/downloads"))
+COMPILED = Path(os.environ.get("SG3X_COMPILED", ".cache/jax"))
+SCRATCH = Path(os.environ.get("SG3X_SCRATCH", "scratch"))
+
+
+def main(stage: Callable[[], None]) -> None:
+    """Runs a stage; a foreseeable problem is one message and exit status 1, an interruption 130, never a traceback."""
+    from sg3x.training.lifecycle import Interrupted
+
+    try:
+        stage()
+    except Interrupted as stopped:
+        print(f"\n{stopped}", file=sys.stderr, flush=True)
+        sys.exit(130)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
+        if os.environ.get("SG3X_DEBUG"):
+            raise
+        print(f"\nerror: {error}", file=sys.stderr, flush=True)
+        sys.exit(1)
+
+
+def progress(what: str, every_seconds: float = 2.0) -> Callable[[int, int], None]:
+    """A progress callback (done, total) that prints a line now and then, with rate and time left."""
+    started = last = time.monotonic()
+
+    def report(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < every_seconds and done != total:
+            return
+        last = now
+        rate = done / max(now - started, 1e-9)
+        left = f", {(total - done) / max(rate, 1e-9):.0f} s left" if total and total > done else ""
+        print(f"{what}: {done:,} of {total:,} ({rate:,.1f}/s{left})" if total else f"{what}: {done:,}", flush=True)
+
+    return report
+
+
+def use_compilation_cache() -> None:
+    """Compiled programs are kept between stages and runs; the results are the same with or without."""
+    import jax
+
+    jax.config.update("jax_compilation_cache_dir", str(COMPILED.absolute()))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)

@@ -1,0 +1,24 @@
+"""The averaged generator as safetensors + JSON, and the whole history, at fixed places."""
+
+import argparse
+
+from sg3x.data.atomic import atomic_write
+from sg3x.networks.store import save_generator
+from sg3x.training.averaged import load_averaged
+from sg3x.training.checkpoints import format_history
+from stages.common import CHECKPOINTS, MODEL, RESULTS, main
+
+
+def export() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--kimg", required=True)
+    generator, meta, history = load_averaged(CHECKPOINTS / arguments.parse_args().kimg)
+    about = {"nimg": meta["nimg"], "dataset_fingerprint": meta.get("dataset_fingerprint")}
+    save_generator(MODEL, generator, about)
+    RESULTS.mkdir(exist_ok=True)
+    atomic_write(RESULTS / "history.tsv", format_history(history).encode())
+    print(f"{MODEL}: the averaged generator after {meta['nimg'] / 1000:g} kimg")
+
+
+if __name__ == "__main__":
+    main(export)

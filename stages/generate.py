@@ -1,0 +1,42 @@
+"""Sample pictures of the final model, and a grid of them."""
+
+import io
+
+import numpy as np
+
+from sg3x.config import stage_params
+from sg3x.data.atomic import atomic_folder
+from sg3x.networks.store import load_generator
+from sg3x.render.images import save_png
+from sg3x.render.sampling import sample_grid, sample_images
+from stages.common import MODEL, RESULTS, SAMPLES, main, progress, use_compilation_cache
+
+
+def generate() -> None:
+    params = stage_params("generate").generate
+    use_compilation_cache()
+    generator = load_generator(MODEL)
+    look = {"truncation_psi": params.truncation_psi, "truncation_cutoff": params.truncation_cutoff}
+    seeds = range(params.first_seed, params.first_seed + params.num_samples)
+    report, images = progress("samples drawn"), []
+    for batch in sample_images(generator, seeds, batch=params.batch_size, **look):
+        images.extend(batch)
+        report(len(images), len(seeds))
+    with atomic_folder(SAMPLES) as folder:
+        if params.format == "npy":
+            content = io.BytesIO()
+            np.save(content, np.stack(images), allow_pickle=False)
+            (folder / "samples.npy").write_bytes(content.getvalue())
+        else:
+            for seed, image in zip(seeds, images, strict=True):
+                save_png(folder / f"seed{seed:05d}.png", image)
+    grid = sample_grid(
+        generator, first_seed=params.first_seed, columns=params.grid_columns, rows=params.grid_rows,
+        enlarge_to=params.grid_size, batch=params.batch_size, **look,
+    )  # fmt: skip
+    save_png(RESULTS / "samples.png", grid)
+    print(f"{len(images)} samples in {SAMPLES}, a grid of them in {RESULTS / 'samples.png'}")
+
+
+if __name__ == "__main__":
+    main(generate)

@@ -1,0 +1,22 @@
+"""The kimg-0 checkpoint: random weights from the seed."""
+
+from sg3x.config import stage_params
+from sg3x.training.checkpoints import save_checkpoint
+from sg3x.training.options import discriminator_config, generator_config
+from sg3x.training.state import init_state
+from stages.common import CHECKPOINTS, main
+
+
+def init() -> None:
+    params = stage_params("init")
+    generator = generator_config(params.generator, params.resolution, params.activation_dtype)
+    discriminator = discriminator_config(params.discriminator, params.resolution, params.activation_dtype)
+    state = init_state(generator, discriminator, params.seed)
+    meta = {"generator": generator.to_dict(), "discriminator": discriminator.to_dict(), "nimg": 0}
+    save_checkpoint(CHECKPOINTS / "0", state, meta, [])
+    sizes = {name: sum(p.size for p in state[name].values()) for name in ("g", "d")}
+    print(f"generator {sizes['g']:,} parameters, discriminator {sizes['d']:,}")
+
+
+if __name__ == "__main__":
+    main(init)

@@ -1,0 +1,49 @@
+"""Score and sample grid of one segment's averaged generator."""
+
+import argparse
+import json
+
+from sg3x.config import stage_params
+from sg3x.data.atomic import atomic_write
+from sg3x.metrics.evaluate import evaluate_generator
+from sg3x.render.images import save_png
+from sg3x.render.sampling import sample_grid
+from sg3x.training.averaged import load_averaged
+from stages.common import CHECKPOINTS, DOWNLOADS, REFERENCE, RESULTS, main, progress, use_compilation_cache
+
+
+def score() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--kimg", required=True)
+    kimg = arguments.parse_args().kimg
+    params = stage_params("score")
+    use_compilation_cache()
+    generator, meta, _ = load_averaged(CHECKPOINTS / kimg)
+    result = evaluate_generator(
+        generator,
+        REFERENCE,
+        num_samples=params.evaluate.num_samples,
+        first_seed=params.evaluate.first_seed,
+        batch=params.evaluate.batch_size,
+        inception_path=params.features.inception_path,
+        inception_url=params.features.inception_url,
+        downloads=DOWNLOADS,
+        progress=progress(f"samples scored at {kimg} kimg"),
+    )
+    grid = sample_grid(
+        generator,
+        first_seed=params.generate.first_seed,
+        columns=params.generate.grid_columns,
+        rows=params.generate.grid_rows,
+        enlarge_to=params.generate.grid_size,
+        batch=params.evaluate.batch_size,
+    )
+    save_png(RESULTS / "grids" / f"{kimg}.png", grid)
+    (RESULTS / "segments").mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"kimg": meta["nimg"] / 1000, **result}, indent=1) + "\n"
+    atomic_write(RESULTS / "segments" / f"{kimg}.json", text.encode())
+    print(text)
+
+
+if __name__ == "__main__":
+    main(score)

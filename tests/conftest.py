@@ -1,0 +1,61 @@
+"""Strict JAX settings for every test, and the golden arrays.
+
+`tests/golden/*.npz` were computed by the reference implementation; `tolerances.json` holds the absolute tolerance of each.
+"""
+
+import json
+import os
+from functools import cache, lru_cache
+from pathlib import Path
+
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+import numpy as np
+import pytest
+
+jax.config.update("jax_default_matmul_precision", "highest")
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@cache
+def _tolerances() -> dict[str, dict[str, float]]:
+    return json.loads((GOLDEN / "tolerances.json").read_text())
+
+
+class Golden:
+    """One file of golden arrays, images as [N, H, W, C]."""
+
+    def __init__(self, name: str) -> None:
+        self.arrays = np.load(GOLDEN / f"{name}.npz", allow_pickle=False)
+        self.meta = json.loads(str(self.arrays["meta"])) if "meta" in self.arrays else {}
+        self.atol = _tolerances()[f"{name}.npz"]
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        return self.arrays[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.arrays
+
+    def group(self, prefix: str) -> dict[str, np.ndarray]:
+        """All arrays under `prefix`, without it."""
+        return {k.removeprefix(prefix): self.arrays[k] for k in self.arrays.files if k.startswith(prefix)}
+
+    def nhwc(self, key: str) -> np.ndarray:
+        return self.arrays[key].transpose(0, 2, 3, 1)
+
+    def check(self, mine, key: str, factor: float = 1.0) -> None:
+        """Elementwise |mine - golden| <= atol of that array; four-dimensional values are taken as [N, H, W, C]."""
+        mine, golden = np.asarray(mine), self.arrays[key]
+        if golden.ndim == 4:
+            golden = golden.transpose(0, 2, 3, 1)
+        assert mine.shape == golden.shape, f"{key}: shape {mine.shape}, golden {golden.shape}"
+        error = np.abs(mine.astype(np.float64) - golden).max(initial=0)
+        assert error <= self.atol[key] * factor, f"{key}: error {error:.3g} exceeds {self.atol[key] * factor:.3g}"
+
+
+@pytest.fixture(scope="session")
+def golden():
+    return lru_cache(maxsize=None)(Golden)

@@ -1,0 +1,110 @@
+"""Which extractor is taken, and that it is written down and found again. No torch and no network needed."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from sg3x.data.download import ChecksumError, DownloadError
+from sg3x.metrics import extractor as module
+from sg3x.metrics import inception
+from sg3x.metrics.extractor import extractor_from_record, open_extractor, random_extractor
+
+URL = "http://localhost/inception.pt"
+INCEPTION = {
+    "name": inception.NAME,
+    "sha256": "a" * 64,
+    "resize": inception.RESIZE,
+    "metric": "fid",
+    "dimension": inception.DIMENSION,
+}
+
+
+def failing(error):
+    def fail(*_, **__):
+        raise error
+
+    return fail
+
+
+def opened(tmp_path, **changed):
+    nothing = {"inception_path": None, "inception_url": None, "inception_sha256": None, "downloads": tmp_path}
+    return open_extractor(**(nothing | changed))
+
+
+def test_without_path_and_url_it_is_the_random_network(tmp_path, caplog):
+    found = opened(tmp_path)
+    assert found.record() == {
+        "name": "random-conv-v1",
+        "sha256": None,
+        "resize": "antialiased linear to 128 where larger",
+        "metric": "frechet_random",
+        "dimension": 256,
+    }
+    assert found.features(np.zeros((3, 16, 16, 3), np.uint8)).shape == (3, 256)
+    assert not caplog.records
+
+
+def test_a_path_without_a_file_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match=r"features\.inception_path is '.*missing\.pt', where there is no file"):
+        opened(tmp_path, inception_path=tmp_path / "missing.pt", inception_url=URL)
+
+
+def test_a_path_with_another_sum_is_an_error(tmp_path):
+    (tmp_path / "file.pt").write_bytes(b"other")
+    with pytest.raises(ValueError, match="has sha256 d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa"):
+        opened(tmp_path, inception_path=tmp_path / "file.pt", inception_sha256="a" * 64)
+
+
+def test_a_path_without_the_packages_is_an_error_that_says_how_to_install(tmp_path, monkeypatch):
+    (tmp_path / "file.pt").write_bytes(b"content")
+    monkeypatch.setitem(
+        module.inception.__dict__, "require_packages", failing(inception.MissingPackagesError("do this"))
+    )
+    with pytest.raises(ImportError, match="do this"):
+        opened(tmp_path, inception_path=tmp_path / "file.pt")
+
+
+def test_missing_packages_are_named_with_the_command(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "cleanfid", None)
+    monkeypatch.setitem(__import__("sys").modules, "cleanfid.inception_torchscript", None)
+    with pytest.raises(inception.MissingPackagesError, match=r"pip install -e '\.\[fid\]'"):
+        inception.require_packages()
+
+
+@pytest.mark.parametrize("what", ["packages", "host"])
+def test_a_url_that_cannot_be_had_warns_and_takes_the_random_network(what, tmp_path, monkeypatch, caplog):
+    missing = failing(inception.MissingPackagesError("torch is not there"))
+    monkeypatch.setattr(inception, "require_packages", missing if what == "packages" else lambda: None)
+    monkeypatch.setattr(module, "download_file", failing(DownloadError("the host is not there")))
+    with caplog.at_level(logging.WARNING):
+        assert opened(tmp_path, inception_url=URL).metric == "frechet_random"
+    assert "NO FID" in caplog.text and "is not there" in caplog.text and "frechet_random" in caplog.text
+
+
+def test_a_download_with_another_sum_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(inception, "require_packages", lambda: None)
+    monkeypatch.setattr(module, "download_file", failing(ChecksumError("another file")))
+    with pytest.raises(ChecksumError):
+        opened(tmp_path, inception_url=URL, inception_sha256="a" * 64)
+
+
+def test_the_random_network_is_found_again_even_where_inception_could_be_had(tmp_path):
+    record = random_extractor().record()
+    found = extractor_from_record(record, inception_path="unused.pt", inception_url=URL, downloads=tmp_path)
+    assert found.record() == record
+
+
+def test_inception_features_are_never_followed_by_random_ones(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="inception_url are both null"):
+        extractor_from_record(INCEPTION, inception_path=None, inception_url=None, downloads=tmp_path)
+    monkeypatch.setattr(module, "download_file", failing(DownloadError("offline")))
+    with pytest.raises(DownloadError):
+        extractor_from_record(INCEPTION, inception_path=None, inception_url=URL, downloads=tmp_path)
+
+
+@pytest.mark.parametrize("changed", [{"name": "random-conv-v9"}, {"resize": "another"}])
+def test_a_record_of_another_version_is_refused(changed, tmp_path):
+    record = random_extractor().record() | changed
+    with pytest.raises(ValueError, match="reference features are of"):
+        extractor_from_record(record, inception_path=None, inception_url=None, downloads=tmp_path)

@@ -1,0 +1,46 @@
+"""Precision and recall against golden values and situations whose answer is known."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sg3x.metrics.precision_recall as module
+from sg3x.metrics.precision_recall import precision_recall
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "metrics_features.npz"
+
+
+@pytest.mark.parametrize("case", [0, 1])
+@pytest.mark.parametrize("rows_at_once", [1024, 64])
+def test_equals_the_reference_implementation_exactly(case, rows_at_once, monkeypatch):
+    monkeypatch.setattr(module, "_ROWS_AT_ONCE", rows_at_once)
+    with np.load(GOLDEN, allow_pickle=False) as golden:
+        about = json.loads(str(golden["meta"]))["features"][case]
+        real, fake = (golden[about["prefix"] + who] for who in ("real", "gen"))
+    expected = (about["precision_fp64"], about["recall_fp64"])
+    assert precision_recall(real, fake, about["k"]) == expected
+
+
+def test_the_point_itself_is_no_neighbour():
+    """On a line, k = 1: radii are 1, 1 and 8, so 0.5 and 16 are inside, 20 and -2 outside."""
+    real, fake = np.array([[0.0], [1.0], [9.0]]), np.array([[0.5], [16.0], [20.0], [-2.0]])
+    assert precision_recall(real, fake, k=1)[0] == 0.5
+
+
+def test_few_modes_cost_recall_and_far_pictures_cost_precision():
+    rng = np.random.default_rng(0)
+    real = rng.standard_normal((400, 4))
+    narrow = precision_recall(real, 0.1 * rng.standard_normal((400, 4)))
+    wide = precision_recall(real, 10 * rng.standard_normal((400, 4)))
+    assert narrow[0] > 0.95
+    assert narrow[1] < 0.2
+    assert wide[0] < 0.2
+    assert wide[1] > 0.5
+
+
+@pytest.mark.parametrize("k", [0, 5])
+def test_impossible_k_is_named(k):
+    with pytest.raises(ValueError, match=f"k is {k}; allowed are 1 to 4"):
+        precision_recall(np.eye(5), np.eye(9)[:, :5], k)

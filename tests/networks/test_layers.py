@@ -1,0 +1,107 @@
+"""Modulated convolution, mapping network and Fourier input against golden values and gradients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sg3x.networks import modulated_conv2d
+from sg3x.networks.convolution import FORMULATIONS, conv2d
+from sg3x.networks.fourier_input import fourier_input
+from sg3x.networks.mapping import apply_mapping, truncate
+
+
+def hwio(w):
+    return jnp.asarray(w.transpose(2, 3, 1, 0))
+
+
+@pytest.mark.parametrize("impl", FORMULATIONS)
+def test_modulated_convolution_golden_cases(golden, impl, monkeypatch):
+    monkeypatch.setenv("SG3X_CONV", impl)
+    g = golden("modulated_conv2d")
+    for case in g.meta["cases"]:
+        p = case["prefix"]
+        gain = jnp.asarray(g[p + "input_gain"]) if case["has_input_gain"] else None
+        arguments = jnp.asarray(g.nhwc(p + "x")), hwio(g[p + "w"]), jnp.asarray(g[p + "s"])
+        y, vjp = jax.vjp(
+            lambda x, w, s, case=case, gain=gain: modulated_conv2d(
+                x, w, s, demodulate=case["demodulate"], padding=case["padding"], input_gain=gain
+            ),
+            *arguments,
+        )
+        g.check(y, p + "y")
+        dx, dw, ds = vjp(jnp.asarray(g.nhwc(p + "dy")))
+        g.check(dx, p + "dx")
+        g.check(dw.transpose(3, 0, 1, 2), p + "dw")  # [o, ky, kx, i]: the check moves golden's axis 1 last
+        g.check(ds, p + "ds")
+
+
+@pytest.mark.parametrize("padding, stride, kernel", [(2, 1, 3), (1, 1, 3), (0, 1, 3), (0, 2, 3), (0, 1, 1), (1, 2, 3)])
+def test_convolution_formulations_agree_to_second_order(padding, stride, kernel):
+    rng = np.random.RandomState(0)
+    x = jnp.asarray(rng.randn(2, 8, 9, 3), jnp.float32)
+    w = jnp.asarray(rng.randn(kernel, kernel, 3, 4), jnp.float32)
+
+    def penalty(x, w, impl):  # like R1: a gradient inside a gradient
+        inner = jax.grad(lambda x: jnp.sum(jnp.sin(conv2d(x, w, padding, stride, impl=impl))))(x)
+        return jnp.sum(jnp.square(inner))
+
+    results = [jax.value_and_grad(lambda x, w, i=impl: penalty(x, w, i), argnums=(0, 1))(x, w) for impl in FORMULATIONS]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3), *results)
+
+
+def test_modulated_convolution_names_shapes_that_do_not_fit():
+    with pytest.raises(ValueError, match="do not fit"):
+        modulated_conv2d(jnp.zeros((1, 4, 4, 3)), jnp.zeros((3, 3, 2, 5)), jnp.ones((1, 3)))
+
+
+def test_mapping_golden_cases(golden):
+    g = golden("mapping")
+    for case in g.meta["cases"]:
+        p = case["prefix"]
+        params = {
+            f"mapping.{k}": jnp.asarray(v.T if v.ndim == 2 else v)
+            for k, v in g.group(p + "state/").items()
+            if k != "w_avg"
+        }
+        z = jnp.asarray(g[p + "z"])
+        c = jnp.asarray(g[p + "c"]) if case["c_dim"] else None
+        layers, lr, num_ws = case.get("num_layers", 2), case.get("lr_multiplier", 0.01), case["num_ws"]
+        w_avg = jnp.asarray(g[p + "w_avg_before"])
+
+        def ws_of(params, z, psi, cutoff, w_avg=w_avg, c=c, layers=layers, lr=lr, num_ws=num_ws):
+            w = apply_mapping(params, z, c, layers, lr)
+            return truncate(jnp.repeat(w[:, None], num_ws, axis=1), w_avg, psi, cutoff)
+
+        ws, vjp = jax.vjp(lambda params, z, f=ws_of: f(params, z, 1.0, None), params, z)
+        g.check(ws, p + "ws_psi1")
+        g.check(ws_of(params, z, 0.5, None), p + "ws_psi05")
+        g.check(ws_of(params, z, 0.7, case["truncation_cutoff"]), p + "ws_psi07_cut")
+        g.check(ws_of(params, z, 0.0, None), p + "ws_psi0")
+        grads, dz = vjp(jnp.asarray(g[p + "dws"]))
+        g.check(dz, p + "dz")
+        for name, grad in grads.items():
+            key = p + "grad/" + name.removeprefix("mapping.")
+            g.check(grad.T if grad.ndim == 2 else grad, key)
+
+
+def test_fourier_input_golden_cases(golden):
+    g = golden("synthesis_input")
+    for case in g.meta["cases"]:
+        p = case["prefix"]
+        state = {f"synthesis.input.{k}": jnp.asarray(v) for k, v in g.group(p + "state/").items()}
+        params = {k: v.T if v.ndim == 2 else v for k, v in state.items() if ".weight" in k or ".bias" in k}
+
+        def features(params, w, state=state, case=case):
+            return fourier_input(
+                params, state, w, size=tuple(case["size_wh"]), sampling_rate=case["sampling_rate"],
+                bandwidth=case["bandwidth"], transform=state["synthesis.input.transform"],
+            )  # fmt: skip
+
+        y, vjp = jax.vjp(features, params, jnp.asarray(g[p + "w"]))
+        g.check(y, p + "y")
+        grads, dw = vjp(jnp.asarray(g.nhwc(p + "dy")))
+        g.check(dw, p + "dw")
+        g.check(grads["synthesis.input.weight"].T, p + "d_weight")
+        g.check(grads["synthesis.input.affine.weight"].T, p + "d_affine_weight")
+        g.check(grads["synthesis.input.affine.bias"], p + "d_affine_bias")

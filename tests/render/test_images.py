@@ -1,0 +1,90 @@
+"""Numbers become bytes as everyone's tools expect, and pictures lie in a grid where one looks for them."""
+
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sg3x.render.images import enlarge, image_grid, save_png, to_uint8
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.RandomState(0).randint(0, 256, shape).astype(np.uint8)
+
+
+def test_rounds_and_clips():
+    values = np.array([-9.0, -1.0, -1.004, -0.5, 0.0, 0.003, 0.005, 0.99, 1.0, 9.0], np.float32)
+    np.testing.assert_array_equal(to_uint8(values), [0, 0, 0, 64, 128, 128, 129, 254, 255, 255])
+
+
+def test_every_byte_survives_the_way_there_and_back():
+    levels = np.arange(256, dtype=np.uint8)
+    np.testing.assert_array_equal(to_uint8((levels.astype(np.float32) - 128) / 127.5), levels)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_broken_numbers_are_refused(bad):
+    with pytest.raises(ValueError, match="1 of 4 values"):
+        to_uint8(np.array([0.0, bad, 1.0, 2.0]))
+
+
+@pytest.mark.parametrize("shape", [(9, 7, 3), (9, 7, 1), (9, 7)])
+def test_png_round_trip_with_the_same_bytes_at_another_time(shape, tmp_path):
+    image = noise(*shape)
+    save_png(tmp_path / "new" / "a.png", image)
+    time.sleep(1.1)
+    save_png(tmp_path / "b.png", image)
+    assert (tmp_path / "new" / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    with Image.open(tmp_path / "b.png") as read:
+        np.testing.assert_array_equal(np.asarray(read), image.reshape(np.asarray(read).shape))
+
+
+def test_a_linked_file_is_replaced_and_not_written_through(tmp_path):
+    """DVC checks outs out as links into its cache."""
+    (tmp_path / "cache").write_bytes(b"cached")
+    (tmp_path / "out.png").hardlink_to(tmp_path / "cache")
+    save_png(tmp_path / "out.png", noise(4, 4, 3))
+    assert (tmp_path / "cache").read_bytes() == b"cached"
+
+
+@pytest.mark.parametrize("image", [np.zeros((4, 4, 3), np.float32), noise(4, 4, 2), noise(2, 4, 4, 3)])
+def test_png_of_anything_else_is_refused(image, tmp_path):
+    with pytest.raises(ValueError, match="allowed"):
+        save_png(tmp_path / "x.png", image)
+
+
+def test_grid_places_row_by_row_on_white():
+    images = noise(5, 6, 4, 3)
+    grid = image_grid(images, 3, gap=2)
+    assert grid.shape == (2 * 8 + 2, 3 * 6 + 2, 3)
+    np.testing.assert_array_equal(grid[2:8, 2:6], images[0])
+    np.testing.assert_array_equal(grid[2:8, 14:18], images[2])
+    np.testing.assert_array_equal(grid[10:16, 8:12], images[4])
+    covered = np.zeros(grid.shape[:2], bool)
+    for index in range(5):
+        row, column = divmod(index, 3)
+        covered[2 + 8 * row : 8 + 8 * row, 2 + 6 * column : 6 + 6 * column] = True
+    assert (grid[~covered] == 255).all()
+
+
+def test_grid_enlarges_each_picture_by_itself():
+    images = np.stack([np.zeros((32, 32, 3), np.uint8), np.full((32, 32, 3), 200, np.uint8)])
+    grid = image_grid(images, 2, enlarge_to=128)
+    assert grid.shape == (136, 268, 3)
+    assert (grid[4:132, 4:132] == 0).all() and (grid[4:132, 136:264] == 200).all()
+
+
+def test_enlarging_is_lanczos_and_never_shrinks():
+    image = noise(16, 16, 3)
+    expected = Image.fromarray(image).resize((64, 64), Image.Resampling.LANCZOS)
+    np.testing.assert_array_equal(enlarge(image, 64), np.asarray(expected))
+    for size in (None, 8, 16):
+        np.testing.assert_array_equal(enlarge(image, size), image)
+    assert enlarge(noise(8, 16, 1), 32).shape == (16, 32, 1)
+
+
+def test_empty_grids_are_refused():
+    for images, columns in ((noise(0, 4, 4, 3), 2), (noise(2, 4, 4, 3), 0)):
+        with pytest.raises(ValueError, match="allowed are 1 and more"):
+            image_grid(images, columns)

@@ -1,0 +1,57 @@
+"""filtered_lrelu: every formulation against the same golden values and gradients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sg3x.signal import design_lowpass_filter, filtered_lrelu
+from sg3x.signal.filtered_lrelu import FORMULATIONS
+
+
+@pytest.mark.parametrize("impl", FORMULATIONS)
+def test_golden_cases(golden, impl):
+    g = golden("filtered_lrelu")
+    for case in g.meta["cases"]:
+        p = case["prefix"]
+        options = {k: case[k] for k in ("up", "down", "padding", "gain", "slope", "clamp", "flip_filter")}
+        fu = g[p + "fu"] if case["fu"] else None
+        fd = g[p + "fd"] if case["fd"] else None
+        x = jnp.asarray(g.nhwc(p + "x"))
+        b = jnp.asarray(g[p + "b"]) if case["bias"] else None
+        y, vjp = jax.vjp(lambda x, b: filtered_lrelu(x, fu, fd, b, impl=impl, **options), x, b)
+        g.check(y, p + "y")
+        dx, db = vjp(jnp.asarray(g.nhwc(p + "dy")))
+        g.check(dx, p + "dx")
+        if case["bias"]:
+            g.check(db, p + "db")
+
+
+def test_radial_filters_agree_between_formulations():
+    x = jnp.asarray(np.random.RandomState(0).randn(2, 16, 16, 3), jnp.float32)
+    fu = design_lowpass_filter(12, 4.0, 8.0, 32)
+    fd = design_lowpass_filter(12, 5.0, 8.0, 32, radial=True)
+    outputs = []
+    for impl in FORMULATIONS:
+
+        def f(x, impl=impl):
+            return filtered_lrelu(x, fu, fd, up=2, down=2, padding=11, clamp=2.0, impl=impl)
+
+        outputs.append((f(x), jax.grad(lambda x: jnp.sum(jnp.sin(f(x))))(x)))
+    np.testing.assert_allclose(outputs[0][0], outputs[1][0], atol=1e-5)
+    np.testing.assert_allclose(outputs[0][1], outputs[1][1], atol=1e-5)
+
+
+def test_the_environment_overrides_the_formulation(monkeypatch):
+    monkeypatch.setenv("SG3X_FILTERED_LRELU", "nonsense")
+    with pytest.raises(ValueError, match="nonsense"):
+        filtered_lrelu(jnp.zeros((1, 4, 4, 1)))
+
+
+def test_bfloat16_stays_bfloat16_and_close():
+    x = jnp.asarray(np.random.RandomState(0).randn(2, 12, 12, 4), jnp.float32)
+    f = design_lowpass_filter(12, 4.0, 8.0, 32)
+    exact = filtered_lrelu(x, f, f, up=2, down=2, padding=11)
+    half = filtered_lrelu(x.astype(jnp.bfloat16), f, f, up=2, down=2, padding=11)
+    assert half.dtype == jnp.bfloat16
+    assert float(jnp.abs(half.astype(jnp.float32) - exact).max()) < 0.05 * float(jnp.abs(exact).max())
