@@ -14,6 +14,8 @@ import jax.numpy as jnp
 from jax import lax
 
 FORMULATIONS = ("lax", "matmul")
+# Where the weight gradient goes sample by sample; measured on a CPU with 0.5 MiB of cache a core.
+MANY_PIXELS, FEW_CHANNELS = 24 * 24, 64
 
 
 def conv2d(x: jax.Array, w: jax.Array, padding: int = 0, stride: int = 1, impl: str | None = None) -> jax.Array:
@@ -73,11 +75,25 @@ def _conv_bwd(padding: int, saved: tuple[jax.Array, jax.Array], dy: jax.Array) -
     x, w = saved
     # A convolution's input gradient is a convolution again: calling ourselves keeps second derivatives (R1) fast too.
     dx = conv2d(dy, w[::-1, ::-1].swapaxes(2, 3), w.shape[0] - 1 - padding, impl="matmul")
-    # One matmul per tap and sample: summed over samples afterwards, since a single long inner axis runs on one core.
-    n, c_in, c_out = x.shape[0], w.shape[2], w.shape[3]
-    flat = dy.reshape(n, -1, c_out)
-    dw = [jnp.einsum("npc,npo->nco", tap.reshape(n, -1, c_in), flat).sum(0) for tap in _taps(x, w, padding, 1)]
-    return dx, jnp.stack(dw).reshape(w.shape)
+    return dx, _weight_gradient(x, dy, w, padding).reshape(w.shape)
+
+
+def _weight_gradient(x: jax.Array, dy: jax.Array, w: jax.Array, padding: int) -> jax.Array:
+    """dw[kh * kw * Cin, Cout] of a convolution of x[N, H, W, Cin] with output gradient dy[N, H', W', Cout], as matmuls.
+
+    Summed over samples afterwards, since a single long inner axis would run on one core.
+    """
+    n, pixels, c_in = x.shape[0], dy.shape[1] * dy.shape[2], x.shape[3]
+    if pixels >= MANY_PIXELS and c_in <= FEW_CHANNELS and jax.device_count() == 1:
+        # Sample by sample the patches stay in the cache: 2 to 5 times faster. Over several devices it would gather.
+        def one(sample: tuple[jax.Array, jax.Array]) -> jax.Array:
+            patches = jnp.concatenate(_taps(sample[0][None], w, padding, 1), axis=-1).reshape(pixels, -1)
+            return jnp.dot(sample[1].reshape(pixels, -1).T, patches)
+
+        return jax.lax.map(one, (x, dy)).sum(0).T
+    flat = dy.reshape(n, pixels, -1)
+    taps = (tap.reshape(n, pixels, c_in) for tap in _taps(x, w, padding, 1))
+    return jnp.stack([jnp.einsum("npc,npo->nco", tap, flat).sum(0) for tap in taps])
 
 
 _conv.defvjp(_conv_fwd, _conv_bwd)

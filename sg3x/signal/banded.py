@@ -42,13 +42,19 @@ def resampling_matrix(taps: Taps, size: int, up: int, down: int, pad0: int, pad1
 
 
 def along_h(matrix: np.ndarray | jax.Array, x: jax.Array) -> jax.Array:
-    """matrix[P, H] applied to the rows of x[N, H, W, C] -> [N, P, W, C]."""
-    return jnp.einsum("ph,nhwc->npwc", jnp.asarray(matrix, x.dtype), x)
+    """matrix[P, H] applied to the rows of x[N, H, W, C] -> [N, P, W, C], or of x[H, W, K] -> [P, W, K]."""
+    matrix = jnp.asarray(matrix, x.dtype)
+    if x.ndim == 3:
+        return jnp.dot(matrix, x.reshape(x.shape[0], -1)).reshape(matrix.shape[0], *x.shape[1:])
+    return jnp.einsum("ph,nhwc->npwc", matrix, x)
 
 
 def along_w(matrix: np.ndarray | jax.Array, x: jax.Array) -> jax.Array:
-    """matrix[P, W] applied to the columns of x[N, H, W, C] -> [N, H, P, C]."""
-    return jnp.einsum("pw,nhwc->nhpc", jnp.asarray(matrix, x.dtype), x)
+    """matrix[P, W] applied to the columns of x[N, H, W, C] -> [N, H, P, C], or of x[H, W, K] -> [H, P, K]."""
+    matrix = jnp.asarray(matrix, x.dtype)
+    if x.ndim == 3:
+        return jnp.matmul(matrix, x)
+    return jnp.einsum("pw,nhwc->nhpc", matrix, x)
 
 
 @lru_cache(maxsize=128)
@@ -81,7 +87,7 @@ class Resampling(NamedTuple):
     gain: float
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """x[N, H, W, C] -> [N, H', W', C]."""
+        """x[N, H, W, C] -> [N, H', W', C], or x[H, W, K] -> [H', W', K]."""
         return self._apply(x, transpose=False)
 
     def transpose(self, y: jax.Array) -> jax.Array:

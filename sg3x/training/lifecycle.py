@@ -64,9 +64,12 @@ def _watch_ancestors(request: StopRequest, finished: threading.Event) -> None:
 
 
 def _ancestors() -> tuple[int, int]:
-    """Process numbers of the parent and its parent (0 where the system does not tell)."""
+    """Numbers of the parent and, when the parent is a shell running one command for it (`sh -c`), of the parent's parent."""
     parent = os.getppid()
     try:
+        command = Path(f"/proc/{parent}/cmdline").read_bytes().split(b"\0")
+        if not (command[0].endswith(b"sh") and b"-c" in command[1:2]):
+            return parent, 0
         fields = Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()
         return parent, int(fields[1])
     except (OSError, ValueError, IndexError):

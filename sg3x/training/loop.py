@@ -9,6 +9,7 @@ import resource
 import shutil
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,10 +20,9 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from sg3x.data.sampler import BatchReader, Sampler
-from sg3x.training import checkpoints
+from sg3x.training import checkpoints, step
 from sg3x.training.lifecycle import Interrupted, StopRequest, exclusive, stop_on_signals
 from sg3x.training.state import R1_STATISTICS, STATISTICS, State, TrainConfig, init_state, zero_statistics
-from sg3x.training.step import train_step
 
 KEEP = 2  # scratch checkpoints: the newest and the one before it
 
@@ -63,20 +63,42 @@ def data_mesh(batch_size: int) -> Mesh:
     return Mesh(np.array(devices), ("data",))
 
 
-def compile_steps(config: TrainConfig, state: State, batch: jax.ShapeDtypeStruct) -> dict[bool, Any]:
-    """The step without and with R1, compiled ahead of the loop, the state donated."""
-    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state)
-    shardings = jax.tree.map(lambda x: x.sharding, state)
-    compiled = {}
-    for with_r1 in (False, True):
+class Programs:
+    """The phases of a step, compiled ahead of the loop; each takes over (donates) the state it is given."""
+
+    def __init__(self, config: TrainConfig, state: State, batch: jax.ShapeDtypeStruct) -> None:
         started = time.perf_counter()
-        step = jax.jit(partial(train_step, config, with_r1), donate_argnums=0, out_shardings=shardings)
-        compiled[with_r1] = step.lower(shapes, batch).compile()
-        memory = compiled[with_r1].memory_analysis()
-        need = f", {(memory.temp_size_in_bytes + memory.argument_size_in_bytes) / 2**20:.0f} MiB" if memory else ""
-        name = "with R1" if with_r1 else "without R1"
-        print(f"step {name}: compiled in {time.perf_counter() - started:.1f} s{need} per device", flush=True)
-    return compiled
+        shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state)
+        shardings = jax.tree.map(lambda x: x.sharding, state)
+        phases = {
+            "G": (step.generator_phase, ()),
+            "D": (step.discriminator_phase, (batch,)),
+            "R1": (step.r1_phase, (batch,)),
+            "end": (step.end_phase, ()),
+        }
+        lowered = {
+            name: jax.jit(partial(phase, config), donate_argnums=0, out_shardings=shardings).lower(shapes, *extra)
+            for name, (phase, extra) in phases.items()
+        }
+        with ThreadPoolExecutor() as pool:  # XLA compiles outside Python's lock
+            self.compiled = dict(zip(lowered, pool.map(lambda program: program.compile(), lowered.values()), strict=True))
+        self.r1_interval = config.r1_interval
+        print(f"compiled in {time.perf_counter() - started:.1f} s; per device: {self.memory()}", flush=True)
+
+    def memory(self) -> str:
+        """What the compiler says each phase needs."""
+        found = {name: program.memory_analysis() for name, program in self.compiled.items()}
+        return ", ".join(
+            f"{name} {(m.temp_size_in_bytes + m.argument_size_in_bytes) / 2**20:.0f} MiB" for name, m in found.items() if m
+        )
+
+    def __call__(self, state: State, batch: jax.Array, step_number: int) -> State:
+        """One whole training step."""
+        state = self.compiled["G"](state)
+        state = self.compiled["D"](state, batch)
+        if step_number % self.r1_interval == 0:
+            state = self.compiled["R1"](state, batch)
+        return self.compiled["end"](state)
 
 
 def run_segment(config: TrainConfig, segment: Segment, images: np.ndarray, data_fingerprint: str) -> None:
@@ -114,10 +136,10 @@ class _Run:
 
     def run(self) -> None:
         state, self.history = self._start()
-        nimg, step = int(state["nimg"]), int(state["step"])
+        nimg, steps = int(state["nimg"]), int(state["step"])
         state = jax.device_put(state, jax.tree.map(lambda _: self.replicated, state))
         batch_shape = (self.config.batch_size, *self.images.shape[1:])
-        programs = compile_steps(self.config, state, jax.ShapeDtypeStruct(batch_shape, np.uint8, sharding=self.split))
+        programs = Programs(self.config, state, jax.ShapeDtypeStruct(batch_shape, np.uint8, sharding=self.split))
         reader = BatchReader(self.images, Sampler(len(self.images), self.config.seed), self.config.batch_size)
         self.saved = self.logged = time.monotonic()
         self.logged_nimg = nimg
@@ -127,8 +149,8 @@ class _Run:
                     if self.stop:
                         self._interrupt(state, nimg)
                     batch = jax.device_put(reader.read(nimg), self.split)
-                    state = programs[step % self.config.r1_interval == 0](state, batch)
-                    before, nimg, step = nimg, nimg + self.config.batch_size, step + 1
+                    state = programs(state, batch, steps)
+                    before, nimg, steps = nimg, nimg + self.config.batch_size, steps + 1
                     if self._boundary(before, nimg):
                         state = self._log(state, nimg)
                     if time.monotonic() - self.saved > self.segment.checkpoint_minutes * 60:

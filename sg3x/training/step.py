@@ -112,59 +112,73 @@ def apply_average(config: TrainConfig, state: State) -> State:
     return {**state, "g_ema": averaged}
 
 
-def train_step(config: TrainConfig, with_r1: bool, state: State, real_uint8: jax.Array) -> State:
-    """The whole step on one batch of real pictures uint8[N, R, R, C]; the new state."""
-    nimg = state["nimg"]
-    p = state["ada"]["p"]
-    sigma = losses.blur_sigma(nimg, config.blur_init_sigma, config.blur_fade_kimg)
-    real = real_uint8.astype(jnp.float32) / 127.5 - 1
-
-    def key(purpose: str) -> jax.Array:
-        return purpose_key(config.seed, purpose, nimg)
-
-    def view(purpose: str) -> View:
-        def apply(images: jax.Array) -> jax.Array:
-            images = losses.blur(images, sigma, config.blur_init_sigma if config.blur_fade_kimg > 0 else 0.0)
-            return augment_images(images, p, key(purpose), config=config.augment)
-
-        return apply
-
-    shape = (config.batch_size, config.generator.z_dim)
-    grads, loss_g = generator_gradients(config, state, jax.random.normal(key("z_g"), shape), None, view("augment_g"))
-    measured = {"loss_g": loss_g, "grad_norm_g": _norm(grads)}
+def generator_phase(config: TrainConfig, state: State) -> State:
+    """One Adam step of G on fresh latents."""
+    z = jax.random.normal(_key(config, state, "z_g"), (config.batch_size, config.generator.z_dim))
+    grads, loss = generator_gradients(config, state, z, None, _view(config, state, "augment_g"))
     state = apply_generator(config, state, grads)
+    return _measure(state, {"loss_g": loss, "grad_norm_g": _norm(grads)})
 
-    fake, buffers = generate(
-        config, state["g"], state["g_buffers"], jax.random.normal(key("z_d"), shape), None, update_emas=True
+
+def discriminator_phase(config: TrainConfig, state: State, real: jax.Array) -> State:
+    """One Adam step of D on fresh latents and real pictures uint8[N, R, R, C]; G's running means move here."""
+    z = jax.random.normal(_key(config, state, "z_d"), (config.batch_size, config.generator.z_dim))
+    fake, buffers = generate(config, state["g"], state["g_buffers"], z, None, update_emas=True)
+    views = _view(config, state, "augment_fake"), _view(config, state, "augment_real")
+    grads, (loss, fake_logits, real_logits) = discriminator_gradients(
+        config, state["d"], jax.lax.stop_gradient(fake), None, to_float(real), None, *views
     )
-    state = {**state, "g_buffers": buffers}
-    grads, (loss_d, fake_logits, real_logits) = discriminator_gradients(
-        config, state["d"], jax.lax.stop_gradient(fake), None, real, None, view("augment_fake"), view("augment_real")
-    )
-    measured |= {
-        "loss_d": loss_d, "grad_norm_d": _norm(grads),
-        "real_sign": jnp.mean(jnp.sign(real_logits)), "fake_sign": jnp.mean(jnp.sign(fake_logits)),
-    }  # fmt: skip
-    state = apply_discriminator(config, state, grads)
-    ada = report_signs(state["ada"], real_logits)
+    state = apply_discriminator(config, {**state, "g_buffers": buffers}, grads)
+    state = {**state, "ada": report_signs(state["ada"], real_logits)}
+    signs = {"real_sign": jnp.mean(jnp.sign(real_logits)), "fake_sign": jnp.mean(jnp.sign(fake_logits))}
+    return _measure(state, {"loss_d": loss, "grad_norm_d": _norm(grads), **signs})
 
-    if with_r1:
-        grads, (penalty, real_logits) = r1_gradients(config, state["d"], real, None, view("augment_r1"))
-        measured |= {"r1_penalty": penalty, "grad_norm_r1": _norm(grads)}
-        state = apply_discriminator(config, state, grads, r1=True)
-        ada = report_signs(ada, real_logits)
 
+def r1_phase(config: TrainConfig, state: State, real: jax.Array) -> State:
+    """One Adam step of D on the R1 penalty of the same real pictures: every `r1_interval` steps."""
+    view = _view(config, state, "augment_r1")
+    grads, (penalty, real_logits) = r1_gradients(config, state["d"], to_float(real), None, view)
+    state = apply_discriminator(config, state, grads, r1=True)
+    state = {**state, "ada": report_signs(state["ada"], real_logits)}
+    return _measure(state, {"r1_penalty": penalty, "grad_norm_r1": _norm(grads), "r1_steps": jnp.float32(1)})
+
+
+def end_phase(config: TrainConfig, state: State) -> State:
+    """The weight average, ADA's p and the counters."""
     state = apply_average(config, state)
     step = state["step"] + 1
-    ada = adjust_ada(ada, step, config.ada_target, config.batch_size, config.ada_interval, config.ada_kimg)
-    statistics = _accumulate(state["statistics"], measured, with_r1)
-    return {**state, "ada": ada, "statistics": statistics, "step": step, "nimg": nimg + config.batch_size}
+    ada = state["ada"]
+    if config.augment.enabled:
+        ada = adjust_ada(ada, step, config.ada_target, config.batch_size, config.ada_interval, config.ada_kimg)
+    state = _measure(state, {"steps": jnp.float32(1)})
+    return {**state, "ada": ada, "step": step, "nimg": state["nimg"] + config.batch_size}
+
+
+def to_float(images: jax.Array) -> jax.Array:
+    """uint8 pictures as float32 in -1..1."""
+    return images.astype(jnp.float32) / 127.5 - 1
+
+
+def _key(config: TrainConfig, state: State, purpose: str) -> jax.Array:
+    return purpose_key(config.seed, purpose, state["nimg"])
+
+
+def _view(config: TrainConfig, state: State, purpose: str) -> View:
+    sigma = losses.blur_sigma(state["nimg"], config.blur_init_sigma, config.blur_fade_kimg)
+    longest = config.blur_init_sigma if config.blur_fade_kimg > 0 else 0.0
+    key = _key(config, state, purpose)
+
+    def view(images: jax.Array) -> jax.Array:
+        return augment_images(losses.blur(images, sigma, longest), state["ada"]["p"], key, config=config.augment)
+
+    return view
 
 
 def _norm(grads: Params) -> jax.Array:
     return jnp.sqrt(sum((jnp.sum(jnp.square(g)) for g in grads.values()), jnp.float32(0)))
 
 
-def _accumulate(statistics: State, measured: dict[str, jax.Array], with_r1: bool) -> State:
-    counts = {"steps": 1.0, "r1_steps": 1.0 if with_r1 else 0.0}
-    return {name: total + measured.get(name, counts.get(name, 0.0)) for name, total in statistics.items()}
+def _measure(state: State, measured: dict[str, jax.Array]) -> State:
+    """Adds to the sums since the last line of the history."""
+    totals = {name: total + measured[name] if name in measured else total for name, total in state["statistics"].items()}
+    return {**state, "statistics": totals}
