@@ -19,14 +19,14 @@ demo: setup  ## draw toy cats, train on them, sample, score, walk: about a quart
 
 test: setup-dev  ## the whole test suite, linters included
 	$(RUN) ruff check . && $(RUN) ruff format --check .
-	$(RUN) pyright
+	$(RUN) mypy
 	$(RUN) python -m pytest -n 2 --dist loadfile
 
 quick: setup-dev  ## tests without the slow whole-pipeline ones
 	$(RUN) python -m pytest -n 2 --dist loadfile -m "not slow"
 
 lint: setup-dev
-	$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) pyright
+	$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy
 
 setup: $(VENV)/.demo  ## the environment alone
 

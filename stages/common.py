@@ -22,14 +22,10 @@ SCRATCH = Path(os.environ.get("SG3X_SCRATCH", "scratch"))
 
 def main(stage: Callable[[], None]) -> None:
     """Runs a stage; a foreseeable problem is one message and exit status 1, an interruption 130, never a traceback."""
-    from sg3x.training.lifecycle import Interrupted
-
     try:
         stage()
-    except Interrupted as stopped:
-        print(f"\n{stopped}", file=sys.stderr, flush=True)
-        sys.exit(130)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
+        print(f"\n{stopped or 'interrupted'}", file=sys.stderr, flush=True)
         sys.exit(130)
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         if os.environ.get("SG3X_DEBUG"):
@@ -38,11 +34,11 @@ def main(stage: Callable[[], None]) -> None:
         sys.exit(1)
 
 
-def progress(what: str, every_seconds: float = 2.0) -> Callable[[int, int], None]:
+def progress(what: str, every_seconds: float = 2.0) -> Callable[[int, int | None], None]:
     """A progress callback (done, total) that prints a line now and then, with rate and time left."""
     started = last = time.monotonic()
 
-    def report(done: int, total: int) -> None:
+    def report(done: int, total: int | None) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last < every_seconds and done != total:

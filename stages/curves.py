@@ -3,20 +3,20 @@
 import json
 
 from sg3x.config import stage_params
-from sg3x.data.atomic import atomic_write
+from sg3x.files.atomic import atomic_write
+from sg3x.files.tables import format_tsv, parse_tsv
 from sg3x.render.curves import plot_curves
-from sg3x.training.checkpoints import format_history, parse_history
 from stages.common import RESULTS, main
 
 
 def curves() -> None:
     params = stage_params("curves")
-    history = parse_history((RESULTS / "history.tsv").read_text())
-    ends = [end for end in sorted(params.segments, key=int)]
+    history = parse_tsv((RESULTS / "history.tsv").read_text())
+    ends = sorted(params.segments, key=int)
     scores = [json.loads((RESULTS / "segments" / f"{end}.json").read_text()) for end in ends]
     name = "fid" if "fid" in scores[-1] else "frechet_random"
     rows = [{"kimg": f"{s['kimg']:g}", name: f"{s[name]:.7g}"} for s in scores if name in s]
-    atomic_write(RESULTS / "scores.tsv", format_history(rows).encode())
+    atomic_write(RESULTS / "scores.tsv", format_tsv(rows).encode())
     plot_curves(RESULTS / "curves.png", history, scores, score_name=name)
 
 

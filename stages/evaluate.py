@@ -3,7 +3,7 @@
 import json
 
 from sg3x.config import stage_params
-from sg3x.data.atomic import atomic_write
+from sg3x.files.atomic import atomic_write
 from sg3x.metrics.evaluate import evaluate_generator
 from sg3x.networks.store import load_generator
 from stages.common import DOWNLOADS, MODEL, REFERENCE, RESULTS, main, progress, use_compilation_cache

@@ -2,10 +2,10 @@
 
 import argparse
 
-from sg3x.data.atomic import atomic_write
+from sg3x.files.atomic import atomic_write
+from sg3x.files.tables import format_tsv
 from sg3x.networks.store import save_generator
 from sg3x.training.averaged import load_averaged
-from sg3x.training.checkpoints import format_history
 from stages.common import CHECKPOINTS, MODEL, RESULTS, main
 
 
@@ -16,7 +16,7 @@ def export() -> None:
     about = {"nimg": meta["nimg"], "dataset_fingerprint": meta.get("dataset_fingerprint")}
     save_generator(MODEL, generator, about)
     RESULTS.mkdir(exist_ok=True)
-    atomic_write(RESULTS / "history.tsv", format_history(history).encode())
+    atomic_write(RESULTS / "history.tsv", format_tsv(history).encode())
     print(f"{MODEL}: the averaged generator after {meta['nimg'] / 1000:g} kimg")
 
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from sg3x.config import stage_params
-from sg3x.data.atomic import atomic_folder
 from sg3x.data.fetch import fetch_path, fetch_zip_url
 from sg3x.data.toycats import write_toycats
+from sg3x.files.atomic import atomic_folder
 from stages.common import DOWNLOADS, RAW, main, progress
 
 

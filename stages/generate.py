@@ -5,7 +5,7 @@ import io
 import numpy as np
 
 from sg3x.config import stage_params
-from sg3x.data.atomic import atomic_folder
+from sg3x.files.atomic import atomic_folder
 from sg3x.networks.store import load_generator
 from sg3x.render.images import save_png
 from sg3x.render.sampling import sample_grid, sample_images
@@ -18,7 +18,8 @@ def generate() -> None:
     generator = load_generator(MODEL)
     look = {"truncation_psi": params.truncation_psi, "truncation_cutoff": params.truncation_cutoff}
     seeds = range(params.first_seed, params.first_seed + params.num_samples)
-    report, images = progress("samples drawn"), []
+    report = progress("samples drawn")
+    images: list[np.ndarray] = []
     for batch in sample_images(generator, seeds, batch=params.batch_size, **look):
         images.extend(batch)
         report(len(images), len(seeds))

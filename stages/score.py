@@ -4,7 +4,7 @@ import argparse
 import json
 
 from sg3x.config import stage_params
-from sg3x.data.atomic import atomic_write
+from sg3x.files.atomic import atomic_write
 from sg3x.metrics.evaluate import evaluate_generator
 from sg3x.render.images import save_png
 from sg3x.render.sampling import sample_grid

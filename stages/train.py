@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 
 from sg3x.config import stage_params
-from sg3x.data.fingerprint import hash_tree
 from sg3x.data.prepare import load_arrays
+from sg3x.files.fingerprint import hash_tree
 from sg3x.training.loop import Segment, run_segment
 from sg3x.training.options import train_config
 from stages.common import ARRAYS, CHECKPOINTS, SCRATCH, main, use_compilation_cache

@@ -1,5 +1,7 @@
 """The latent walk: a closed loop through the pictures of some seeds, as GIF, MP4 and a still strip."""
 
+import numpy as np
+
 from sg3x.config import stage_params
 from sg3x.networks.store import load_generator
 from sg3x.render.images import save_png
@@ -14,7 +16,8 @@ def walk() -> None:
     generator = load_generator(MODEL)
     keyframes = walk_keyframes(generator, params.seeds, truncation_psi=params.truncation_psi)
     ws = walk_latents(keyframes, params.frames, w_avg=generator.w_avg)
-    report, frames = progress("frames drawn"), []
+    report = progress("frames drawn")
+    frames: list[np.ndarray] = []
     for frame in walk_frames(generator, ws, batch=params.batch_size):
         frames.append(frame)
         report(len(frames), params.frames)

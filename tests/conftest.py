@@ -8,7 +8,9 @@ import os
 from functools import cache, lru_cache
 from pathlib import Path
 
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
+# Four devices for the sharding tests; tests compile more than they compute, so the costly optimisations are left out.
+FLAGS = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+os.environ.setdefault("XLA_FLAGS", FLAGS)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
@@ -16,6 +18,8 @@ import numpy as np
 import pytest
 
 jax.config.update("jax_default_matmul_precision", "highest")
+
+pytest_plugins = ["tests.fileserver"]
 
 GOLDEN = Path(__file__).parent / "golden"
 

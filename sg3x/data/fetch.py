@@ -22,10 +22,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from sg3x.data.atomic import atomic_folder, explain_disk_full
-from sg3x.data.download import ChecksumError, DownloadError, Progress, check_sha256, download_file, file_name
-from sg3x.data.fingerprint import hash_file, hash_tree
 from sg3x.data.pictures import PICTURE_SUFFIXES, is_picture_name
+from sg3x.files.atomic import atomic_folder, explain_disk_full
+from sg3x.files.download import ChecksumError, DownloadError, Progress, check_sha256, download_file, file_name
+from sg3x.files.fingerprint import hash_file, hash_tree
 
 CopyOne = Callable[[str, Path], None]  # (name in the source, file to write)
 
@@ -90,6 +90,7 @@ def fetch_zip_url(
     """
     out = Path(out)
     check_class_name(picture_class)
+    origin: Path | str
     if local_zip is not None:
         archive, found, origin = Path(local_zip), _check_local(Path(local_zip), sha256), Path(local_zip)
     else:

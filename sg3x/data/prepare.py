@@ -29,9 +29,9 @@ from typing import Any, BinaryIO, Literal, get_args
 
 import numpy as np
 
-from sg3x.data.atomic import atomic_folder, explain_disk_full
-from sg3x.data.fingerprint import ArrayHash, hash_array
 from sg3x.data.pictures import NonSquare, PictureError, ResizeFilter, is_picture_name, load_picture
+from sg3x.files.atomic import atomic_folder, explain_disk_full
+from sg3x.files.fingerprint import ArrayHash, hash_array
 
 Unreadable = Literal["error", "skip"]
 Progress = Callable[[int, int], None]  # pictures done, pictures in all
@@ -101,7 +101,7 @@ def prepare_dataset(
     """
     _check_settings(resolution, unreadable, max_images, workers)
     names = _picture_names(Path(raw))
-    settings = {"resolution": resolution, "resize_filter": resize_filter, "nonsquare": nonsquare}
+    settings: dict[str, Any] = {"resolution": resolution, "resize_filter": resize_filter, "nonsquare": nonsquare}
     load = partial(_load, **settings)
     with explain_disk_full(Path(out), "writing the array"), atomic_folder(Path(out)) as folder:
         with _results(load, [Path(raw, "train", name) for name in names], workers) as results:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from sg3x.data.download import ChecksumError, DownloadError, download_file, file_name
+from sg3x.files.download import ChecksumError, DownloadError, download_file, file_name
 from sg3x.metrics import inception, random_features
 
 Progress = Callable[[int, int], None]

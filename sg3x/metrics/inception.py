@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from sg3x.data.fingerprint import hash_file
+from sg3x.files.fingerprint import hash_file
 from sg3x.metrics.random_features import check_images
 
 NAME = "inception-v3-torchscript"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sg3x.data.atomic import atomic_folder
+from sg3x.files.atomic import atomic_folder
 from sg3x.metrics.extractor import Extractor, Progress
 from sg3x.metrics.frechet import feature_statistics, frechet_distance
 

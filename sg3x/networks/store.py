@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from sg3x.data.atomic import atomic_folder
+from sg3x.files.atomic import atomic_folder
 from sg3x.networks.generator import init_generator
 from sg3x.networks.model import Generator
 from sg3x.networks.schedule import GeneratorConfig
@@ -24,7 +24,7 @@ CONFIG = "config.json"
 def save_generator(folder: Path, generator: Generator, about: dict[str, Any] | None = None) -> None:
     """Writes weights, buffers and configuration; `about` (lineage, plain JSON) goes into config.json."""
     tensors = {**generator.params, **generator.buffers}
-    arrays = {name: np.ascontiguousarray(np.asarray(tensors[name], np.float32)) for name in sorted(tensors)}
+    arrays = {name: np.array(tensors[name], np.float32, order="C") for name in sorted(tensors)}
     config = {"format": 1, "generator": generator.config.to_dict(), "about": about or {}}
     with atomic_folder(Path(folder)) as partial:
         (partial / WEIGHTS).write_bytes(save(arrays))
@@ -42,9 +42,7 @@ def load_generator(folder: str | Path) -> Generator:
         config = GeneratorConfig.from_dict(json.loads((folder / CONFIG).read_text(encoding="utf-8"))["generator"])
         tensors = load_file(folder / WEIGHTS)
     except FileNotFoundError as error:
-        raise ValueError(
-            f"{error.filename} is not there: run the export stage (dvc repro export) or dvc pull"
-        ) from None
+        raise ValueError(f"{error.filename} is not there: pull it (dvc pull export) or run the export stage") from None
     except (json.JSONDecodeError, KeyError, TypeError, SafetensorError) as error:
         raise ValueError(f"{folder} is not an exported generator: {error}") from None
     params, buffers = jax.eval_shape(lambda: init_generator(jax.random.key(0), config))

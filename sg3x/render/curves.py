@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sg3x.data.atomic import atomic_write
+from sg3x.files.atomic import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

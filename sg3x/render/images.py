@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sg3x.data.atomic import atomic_write
+from sg3x.files.atomic import atomic_write
 
 _WHITE = 255
 _COMPRESSION = 6  # zlib's level, named so that the bytes do not follow a change of Pillow's default

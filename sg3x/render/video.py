@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from sg3x.data.atomic import atomic_write
+from sg3x.files.atomic import atomic_write
 from sg3x.render.images import enlarge, image_grid
 
 if TYPE_CHECKING:

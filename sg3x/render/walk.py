@@ -20,8 +20,13 @@ _NONE = 1e-12  # length of w - w_avg, relative to the loop's longest, that has n
 class Generator(Protocol):
     """What a picture-making network must offer; arrays in, arrays out."""
 
-    z_dim: int
-    w_avg: np.ndarray  # float32[w_dim]
+    @property
+    def z_dim(self) -> int: ...
+
+    @property
+    def w_avg(self) -> np.ndarray:
+        """float32[w_dim]"""
+        ...
 
     def mapping(self, z: Any, c: Any, truncation_psi: float, truncation_cutoff: int | None) -> Any:
         """float32[N, z_dim], labels or None -> float32[N, num_ws, w_dim]."""

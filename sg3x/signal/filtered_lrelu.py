@@ -122,7 +122,7 @@ def _resamplers(spec: _Spec, size: tuple[int, int]) -> tuple[Resampling, Resampl
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _banded(spec: _Spec, chunked: bool, x: jax.Array) -> jax.Array:
-    up, down = _resamplers(spec, x.shape[1:3])
+    up, down = _resamplers(spec, (x.shape[1], x.shape[2]))
 
     def forward(x: jax.Array) -> jax.Array:
         return down(_activate(spec, up(x)))
@@ -136,7 +136,7 @@ def _banded_fwd(spec: _Spec, chunked: bool, x: jax.Array) -> tuple[jax.Array, ja
 
 def _banded_bwd(spec: _Spec, chunked: bool, x: jax.Array, dy: jax.Array) -> tuple[jax.Array]:
     # Only x is kept: the high-rate signal is cheaper to compute again than to store.
-    up, down = _resamplers(spec, x.shape[1:3])
+    up, down = _resamplers(spec, (x.shape[1], x.shape[2]))
 
     def backward(x: jax.Array, dy: jax.Array) -> jax.Array:
         return up.transpose(down.transpose(dy) * _activation_slope(spec, up(x)))

@@ -60,7 +60,7 @@ def upfirdn2d(
     up, down, padding = parse_pair(up, "up"), parse_pair(down, "down"), parse_padding(padding)
     if impl == "banded":
         taps = as_taps(None if f is None else np.asarray(f))
-        return resampling(taps, x.shape[1:3], up, down, padding, flip_filter, gain)(x)
+        return resampling(taps, (x.shape[1], x.shape[2]), up, down, padding, flip_filter, gain)(x)
     if impl == "reference":
         return upfirdn2d_reference(x, f, up, down, padding, gain, flip_filter)
     raise ValueError(f"impl={impl!r} must be 'banded' or 'reference'")

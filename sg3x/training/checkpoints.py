@@ -6,7 +6,6 @@ one is recognised before it is used.
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 from pathlib import Path
@@ -16,15 +15,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sg3x.data.atomic import atomic_folder, atomic_write
-from sg3x.data.fingerprint import hash_file
+from sg3x.files.atomic import atomic_folder, atomic_write
+from sg3x.files.fingerprint import hash_file
+from sg3x.files.tables import Rows, format_tsv, parse_tsv
 from sg3x.training.state import State
 
 FORMAT = 1
 # Parts of the network configurations that change neither a shape nor what a weight means.
 FREE_KEYS = ("magnitude_ema_beta", "activation_dtype", "num_fp16_res", "w_avg_beta", "conv_clamp")
 
-History = list[dict[str, str]]
+History = Rows
 
 
 class CheckpointError(ValueError):
@@ -39,7 +39,7 @@ def save_checkpoint(path: Path, state: State, meta: dict[str, Any], history: His
         atomic_write(
             part / "meta.json", json.dumps({"format": FORMAT, **meta}, indent=1, sort_keys=True).encode() + b"\n"
         )
-        atomic_write(part / "history.tsv", format_history(history).encode())
+        atomic_write(part / "history.tsv", format_tsv(history).encode())
         files = sorted(p for p in part.rglob("*") if p.is_file())
         manifest = {str(p.relative_to(part)): hash_file(p) for p in files}
         atomic_write(part / "manifest.json", json.dumps(manifest, indent=0, sort_keys=True).encode() + b"\n")
@@ -71,7 +71,7 @@ def load_checkpoint(path: Path, template: State | None = None) -> tuple[State, d
     state = _load_state(path / "state")
     if template is not None:
         _check_fits(path, state, template)
-    return state, meta, parse_history((path / "history.tsv").read_text())
+    return state, meta, parse_tsv((path / "history.tsv").read_text())
 
 
 def verify(path: Path) -> None:
@@ -98,18 +98,6 @@ def check_config(path: Path, meta: dict[str, Any], expected: dict[str, dict[str,
                 problems.append(f"{network}.{key}: checkpoint {a}, params.yaml {b}")
     if problems:
         raise CheckpointError(f"{path} does not fit params.yaml:\n  " + "\n  ".join(problems))
-
-
-def format_history(history: History) -> str:
-    """TSV with a header; all lines have the columns of the first."""
-    if not history:
-        return ""
-    columns = list(history[0])
-    return "\n".join(["\t".join(columns), *("\t".join(row[c] for c in columns) for row in history)]) + "\n"
-
-
-def parse_history(text: str) -> History:
-    return list(csv.DictReader(text.splitlines(), delimiter="\t"))
 
 
 def _handler() -> Any:

@@ -16,7 +16,7 @@ from pathlib import Path
 PR_SET_PDEATHSIG = 1
 
 
-class Interrupted(Exception):
+class Interrupted(KeyboardInterrupt):
     """The run was asked to stop, and saved what it had."""
 
 

@@ -9,6 +9,7 @@ import resource
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -70,7 +71,7 @@ class Programs:
         started = time.perf_counter()
         shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state)
         shardings = jax.tree.map(lambda x: x.sharding, state)
-        phases = {
+        phases: dict[str, tuple[Callable[..., State], tuple]] = {
             "G": (step.generator_phase, ()),
             "D": (step.discriminator_phase, (batch,)),
             "R1": (step.r1_phase, (batch,)),
@@ -81,7 +82,9 @@ class Programs:
             for name, (phase, extra) in phases.items()
         }
         with ThreadPoolExecutor() as pool:  # XLA compiles outside Python's lock
-            self.compiled = dict(zip(lowered, pool.map(lambda program: program.compile(), lowered.values()), strict=True))
+            self.compiled = dict(
+                zip(lowered, pool.map(lambda program: program.compile(), lowered.values()), strict=True)
+            )
         self.r1_interval = config.r1_interval
         print(f"compiled in {time.perf_counter() - started:.1f} s; per device: {self.memory()}", flush=True)
 
@@ -89,7 +92,9 @@ class Programs:
         """What the compiler says each phase needs."""
         found = {name: program.memory_analysis() for name, program in self.compiled.items()}
         return ", ".join(
-            f"{name} {(m.temp_size_in_bytes + m.argument_size_in_bytes) / 2**20:.0f} MiB" for name, m in found.items() if m
+            f"{name} {(m.temp_size_in_bytes + m.argument_size_in_bytes) / 2**20:.0f} MiB"
+            for name, m in found.items()
+            if m
         )
 
     def __call__(self, state: State, batch: jax.Array, step_number: int) -> State:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -49,7 +49,7 @@ class TrainConfig:
     d_lr: float = 0.002
     betas: tuple[float, float] = (0.0, 0.99)
     r1_interval: int = 16  # one R1 step every so many steps
-    augment: AugmentConfig = AugmentConfig()
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     ada_target: float = 0.6
     ada_kimg: float = 500.0
     ada_interval: int = 4
@@ -83,8 +83,8 @@ def split_logit_bias(tree: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def adam_state(params: dict[str, jax.Array]) -> dict[str, Any]:
     """Zero moments and step count, by name. Does not depend on learning rate or betas."""
-    zeros = {name: jnp.zeros_like(p) for name, p in params.items()}
-    return {"count": jnp.zeros((), jnp.int32), "mu": zeros, "nu": dict(zeros)}
+    moments = {moment: {name: jnp.zeros_like(p) for name, p in params.items()} for moment in ("mu", "nu")}
+    return {"count": jnp.zeros((), jnp.int32), **moments}
 
 
 def adam_step(

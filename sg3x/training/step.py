@@ -180,5 +180,7 @@ def _norm(grads: Params) -> jax.Array:
 
 def _measure(state: State, measured: dict[str, jax.Array]) -> State:
     """Adds to the sums since the last line of the history."""
-    totals = {name: total + measured[name] if name in measured else total for name, total in state["statistics"].items()}
+    totals = {
+        name: total + measured[name] if name in measured else total for name, total in state["statistics"].items()
+    }
     return {**state, "statistics": totals}

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sg3x.data.download import ChecksumError, DownloadError
 from sg3x.data.fetch import choose, fetch_path, fetch_zip_url
-from sg3x.data.fingerprint import hash_file, hash_tree
+from sg3x.files.download import ChecksumError, DownloadError
+from sg3x.files.fingerprint import hash_file, hash_tree
 
 AFHQ = {
     "train/cat/pixabay_1.png": b"cat 1",

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sg3x.data import prepare
-from sg3x.data.fingerprint import hash_array, hash_tree
 from sg3x.data.pictures import load_picture
 from sg3x.data.prepare import load_arrays, load_index, prepare_dataset
+from sg3x.files.fingerprint import hash_array, hash_tree
 
 SETTINGS = {
     "resolution": 16,

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 
-from sg3x.data.download import ChecksumError, DownloadError
+from sg3x.files.download import ChecksumError, DownloadError
 from sg3x.metrics import extractor as module
 from sg3x.metrics import inception
 from sg3x.metrics.extractor import extractor_from_record, open_extractor, random_extractor

@@ -19,8 +19,7 @@ def case(request, golden):
     g = golden(request.param[0])
     settings = g.meta["cases"][request.param[1]]
     p = settings["prefix"]
-    state = {k: v for k, v in g.group(p + "state/").items()}
-    G = generator_from_state_dict(state, **{k: v for k, v in settings.items() if k not in NOT_OPTIONS})
+    G = generator_from_state_dict(g.group(p + "state/"), **{k: v for k, v in settings.items() if k not in NOT_OPTIONS})
     z, c = jnp.asarray(g[p + "z"]), (jnp.asarray(g[p + "c"]) if settings["c_dim"] else None)
     return g, p, settings, G, z, c
 

@@ -19,7 +19,7 @@ def test_golden_cases(golden):
     for case in g.meta["cases"]:
         prefix = case["prefix"]
         options = {k: case[k] for k in ("up", "down", "padding", "gain", "flip_filter") if k in case}
-        f = g[prefix + "f"] if prefix + "f" in g else None
+        f = g[prefix + "f"] if case["f_shape"] else None
         function = getattr(signal, case["function"])
         x = jnp.asarray(g.nhwc(prefix + "x"))
         y, vjp = jax.vjp(lambda x: function(x, f, **options), x)

@@ -3,6 +3,8 @@
 A later family multiplies from the left. The luma axis v = (1, 1, 1)/sqrt 3 is kept by hue and saturation.
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -33,7 +35,7 @@ def _factors(config: AugmentConfig, p: Array, draws: Draws) -> list[Array]:
     def value(name: str) -> Array:
         return kept(draws, name, getattr(config, name) * p)[:, None, None]
 
-    factors = []
+    factors: list[Any] = []  # JAX arrays; constants among them are numpy's
     if config.brightness > 0:
         up = np.zeros((4, 4), np.float32)
         up[:3, 3] = 1

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 _BLIT = ("xflip", "rotate90", "xint")
 _GEOM = ("scale", "rotate", "aniso", "xfrac")
@@ -90,7 +91,8 @@ class AugmentConfig:
         """The pipe of that name, every family of it with multiplier 1. Raises ValueError for an unknown name."""
         if name not in PRESETS:
             raise ValueError(f"augment={name!r} is no augmentation pipe; choose one of {', '.join(PRESETS)}")
-        return replace(cls(), **dict.fromkeys(PRESETS[name], 1.0))
+        multipliers: dict[str, Any] = dict.fromkeys(PRESETS[name], 1.0)
+        return replace(cls(), **multipliers)
 
     @property
     def enabled(self) -> bool:

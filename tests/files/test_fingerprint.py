@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sg3x.data.fingerprint import ArrayHash, hash_array, hash_file, hash_tree
+from sg3x.files.fingerprint import ArrayHash, hash_array, hash_file, hash_tree
 
 
 def write(folder, files):

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sg3x.data import download
-from sg3x.data.download import ChecksumError, DownloadError, direct_url, download_file, file_name
+from sg3x.files import download
+from sg3x.files.download import ChecksumError, DownloadError, direct_url, download_file, file_name
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)
 SHA = hashlib.sha256(CONTENT).hexdigest()

@@ -26,8 +26,8 @@ from email.message import Message
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from sg3x.data.atomic import atomic_write, explain_disk_full, remove
-from sg3x.data.fingerprint import hash_file
+from sg3x.files.atomic import atomic_write, explain_disk_full, remove
+from sg3x.files.fingerprint import hash_file
 
 Progress = Callable[[int, int | None], None]  # bytes there so far, bytes in all (None while unknown)
 

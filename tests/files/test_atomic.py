@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from sg3x.data.atomic import atomic_folder, atomic_write, explain_disk_full
+from sg3x.files.atomic import atomic_folder, atomic_write, explain_disk_full
 
 
 def test_folder_appears_complete_and_replaces_the_old_one(tmp_path):

@@ -1,0 +1,86 @@
+"""dvc.yaml says the truth: every stage lists the parameters it reads and the code it runs, no more and no less."""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from sg3x.config import STAGE_PARAMS
+
+ROOT = Path(__file__).parents[2]
+PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())
+STAGES = {name: entry.get("do", entry) for name, entry in PIPELINE["stages"].items()}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_params_are_those_the_stage_may_read(stage):
+    assert tuple(sorted(STAGES[stage].get("params", []))) == tuple(sorted(STAGE_PARAMS[stage]))
+
+
+def test_every_stage_is_known_and_has_a_script():
+    assert STAGES.keys() == STAGE_PARAMS.keys()
+    scripts = {p.stem for p in (ROOT / "stages").glob("*.py")} - {"__init__", "common"}
+    assert scripts == STAGES.keys()
+
+
+@cache
+def imported_files(path: Path) -> frozenset[Path]:
+    """Project files that `path` imports, those inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            package = path.parent.relative_to(ROOT).parts
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            module = ".".join(filter(None, [base, node.module or ""]))
+            names = [module, *(f"{module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] not in ("sg3x", "stages"):
+                continue
+            for end in range(1, len(parts) + 1):  # importing a.b.c runs the __init__ of a and of a.b too
+                place = ROOT.joinpath(*parts[:end])
+                found |= {f for f in (place.with_suffix(".py"), place / "__init__.py") if f.is_file()}
+    return frozenset(found)
+
+
+def closure(script: Path) -> set[Path]:
+    files, new = {script}, {script}
+    while new:
+        new = {f for file in new for f in imported_files(file)} - files
+        files |= new
+    return files
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_code_dependencies_are_the_imports(stage):
+    script = ROOT / "stages" / f"{stage}.py"
+    # Package docstrings alone; not worth a rerun.
+    needed = closure(script) - {ROOT / "stages" / "__init__.py", ROOT / "sg3x" / "__init__.py"}
+    needed = {f for f in needed if not (f.name == "__init__.py" and len(ast.parse(f.read_text()).body) <= 1)}
+    listed = [ROOT / d for d in STAGES[stage]["deps"] if d.startswith(("stages/", "sg3x/"))]
+    missing = {f for f in needed if not any(f == d or d in f.parents for d in listed)}
+    assert not missing, f"{stage} runs {sorted(str(f.relative_to(ROOT)) for f in missing)} without depending on it"
+    idle = {d for d in listed if not any(f == d or d in f.parents for f in needed)}
+    assert not idle, f"{stage} depends on {sorted(str(d.relative_to(ROOT)) for d in idle)} without running it"
+
+
+def test_commands_run_the_checkout_they_are_in():
+    for name, stage in STAGES.items():
+        assert stage["cmd"].startswith(f"python3 -m stages.{name}"), "a script path would import the installed sg3x"
+
+
+def test_segment_keys_are_quoted_in_every_preset():
+    for path in [ROOT / "params.yaml", *(ROOT / "presets").glob("*.yaml")]:
+        segments = YAML(typ="safe").load(path.read_text())["segments"]
+        assert segments and all(isinstance(key, str) for key in segments), path
+
+
+def test_outputs_are_ignored_by_git_from_the_start():
+    ignored = (ROOT / ".gitignore").read_text().split()
+    for place in ("data/raw", "data/arrays", "data/reference", "checkpoints", "models", "samples"):
+        assert f"/{place}" in ignored

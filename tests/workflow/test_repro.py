@@ -1,0 +1,100 @@
+"""The whole workflow with DVC: complete, reproducible to the byte, rerunning only what a change touches."""
+
+import json
+import shutil
+import time
+
+import pytest
+from ruamel.yaml import YAML
+
+from sg3x.config import STAGE_PARAMS
+
+pytestmark = pytest.mark.slow
+
+RESULTS = ["samples.png", "walk.gif", "walk.mp4", "walk.png", "curves.png", "metrics.json", "history.tsv", "scores.tsv"]
+
+
+def lock(project):
+    return YAML(typ="safe").load(project.read("dvc.lock"))["stages"]
+
+
+def ran(output: str) -> list[str]:
+    """Stages that DVC ran, not those it skipped or restored."""
+    return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
+
+
+def test_everything_promised_is_there(finished):
+    for name in RESULTS:
+        assert (finished.folder / "results" / name).stat().st_size > 0, name
+    assert len(list((finished.folder / "samples").glob("seed*.png"))) == 4
+    assert sorted(p.name for p in (finished.folder / "models/generator").iterdir()) == [
+        "config.json",
+        "generator.safetensors",
+    ]
+    metrics = json.loads(finished.read("results/metrics.json"))
+    assert "fid" not in metrics and metrics["frechet_random"] > 0
+    assert {"num_fake", "num_real", "extractor", "resize", "dataset_fingerprint"} <= metrics.keys()
+    history = finished.read("results/history.tsv").splitlines()
+    kimg = [float(line.split("\t")[0]) for line in history[1:]]
+    assert kimg == [0.256, 0.504, 0.752, 1.0, 1.256, 1.504, 1.752, 2.0]
+
+
+def test_every_declared_parameter_is_read_and_no_other(finished):
+    trace = (finished.folder.parent / "trace").read_text().split("\n")
+    read = {tuple(line.split(" ")) for line in trace if line}
+    assert read == {(stage, key) for stage, keys in STAGE_PARAMS.items() for key in keys}
+
+
+def test_nothing_to_do_afterwards_and_quickly(finished):
+    assert "up to date" in finished.run("dvc", "status").stdout
+    started = time.monotonic()
+    again = finished.run("dvc", "repro")
+    assert ran(again.stdout) == []
+    assert time.monotonic() - started < 15  # 5 s on a free machine; this only catches real work
+
+
+def test_metrics_and_plots_as_dvc_shows_them(finished, tmp_path):
+    shown = json.loads(finished.run("dvc", "metrics", "show", "--json").stdout)[""]["data"]
+    assert {"results/metrics.json", "results/segments/1.json", "results/segments/2.json"} <= shown.keys()
+    finished.run("dvc", "plots", "show", "-o", str(tmp_path / "plots"))
+    assert (tmp_path / "plots" / "index.html").is_file()
+
+
+def test_forced_rerun_gives_the_same_bytes(finished):
+    before = finished.read("dvc.lock")
+    finished.run("dvc", "repro", "-f")
+    assert finished.read("dvc.lock") == before
+
+
+def test_a_training_parameter_reruns_every_segment_and_nothing_before(finished):
+    done = finished.run("dvc", "exp", "run", "-S", "r1_gamma=1.0", "--name", "heavier")
+    names = ran(done.stdout)
+    assert {"train@1", "train@2", "score@1", "score@2", "export", "evaluate"} <= set(names)
+    assert not {"fetch", "prepare", "reference", "init"} & set(names)
+    diff = json.loads(finished.run("dvc", "metrics", "diff", "main", "heavier", "--json").stdout)
+    assert "frechet_random" in diff["diff"]["results/metrics.json"]
+    assert "heavier" in finished.run("dvc", "exp", "show", "--csv").stdout
+    finished.run("git", "checkout", "-q", ".")
+    restored = finished.run("dvc", "repro")  # the old value comes back from the run cache
+    assert ran(restored.stdout) == []
+
+
+def test_extending_runs_only_the_new_segment(finished):
+    done = finished.run("dvc", "exp", "run", "--temp", "-S", "+segments.3=2", "-S", "total_kimg=3")
+    names = ran(done.stdout)
+    assert "train@3" in names and "score@3" in names
+    assert not {"fetch", "prepare", "init", "train@1", "train@2", "score@1", "score@2"} & set(names)
+
+
+def test_a_mistake_in_the_parameters_is_one_message(fresh):
+    fresh.set_params(r1_gama=3.0)
+    done = fresh.run("dvc", "repro", "init", check=False)
+    assert done.returncode != 0
+    assert "unknown key 'r1_gama'; the nearest valid one is 'r1_gamma'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_the_environment_a_stage_says_what_to_do(fresh):
+    bare = shutil.which("python3", path="/usr/bin:/bin") or pytest.skip("no system Python")
+    done = fresh.run(bare, "-m", "stages.fetch", check=False)
+    assert done.returncode == 1 and "make setup" in done.stderr
