@@ -224,6 +224,18 @@ def test_workers_start_from_a_guarded_script(tmp_path):
     assert len(tree(tmp_path / "toy")) == 10
 
 
+def test_a_script_without_a_guard_is_told_so_and_does_not_hang(tmp_path):
+    call = "from pathlib import Path\nfrom sg3x.data.toycats import write_toycats\n"
+    call += "write_toycats(Path('toy'), count=9, size=16, seed=0, workers=2)\n"
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable], input=call, text=True, cwd=tmp_path, env={"PYTHONPATH": str(root)}, capture_output=True,
+        timeout=60,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "or workers=1" in done.stderr
+
+
 def test_a_second_call_leaves_no_stale_cats(tmp_path):
     write_toycats(tmp_path, count=3, size=16, seed=0, workers=1)
     write_toycats(tmp_path, count=2, size=16, seed=0, workers=1)

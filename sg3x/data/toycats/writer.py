@@ -4,6 +4,8 @@ import json
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from sg3x.data.toycats.picture import MAX_SIZE, MIN_SIZE, check_integer, render_
 
 _PICTURES = Path("train") / "cat"
 _PNG_STRATEGY = 3  # zlib's Z_RLE: on smooth paint as small as level 4 in half the time; matches depend on no CPU's hash
-_CHUNK = 8  # pictures handed to a worker at once
+_FEW = 8  # pictures that make another worker worth its start
 
 
 def write_toycats(
@@ -40,6 +42,7 @@ def write_toycats(
 
     Raises:
         ValueError: an argument is out of range.
+        RuntimeError: a worker died, or could not start.
     """
     check_integer("count", count, 1)
     check_integer("size", size, MIN_SIZE, MAX_SIZE)
@@ -68,13 +71,23 @@ def _clear(folder: Path) -> None:
 
 def _write_all(write: Callable[[int], tuple[str, dict]], count: int, workers: int | None) -> Iterator[tuple[str, dict]]:
     """Yields what `write` returns for 0..count-1, in any order."""
-    workers = min(workers or os.cpu_count() or 1, -(-count // _CHUNK))
+    workers = min(workers or os.cpu_count() or 1, -(-count // _FEW))
     if workers == 1:
         yield from map(write, range(count))
         return
-    # spawn, as threads of JAX or of a caller do not survive a fork
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        yield from pool.imap_unordered(write, range(count), chunksize=_CHUNK)
+    # spawn, as threads of JAX or of a caller do not survive a fork. An executor and not a Pool: a Pool replaces workers that
+    # die at their start without end, and waits for ever.
+    executor = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        for done in as_completed([executor.submit(write, index) for index in range(count)]):
+            yield done.result()
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            f"one of {workers} workers died while drawing (out of memory?), or could not start: "
+            "a script that calls write_toycats needs `if __name__ == '__main__':`, or workers=1"
+        ) from error
+    finally:
+        executor.shutdown(cancel_futures=True)
 
 
 def _write_one(folder: Path, size: int, seed: int, index: int) -> tuple[str, dict]:
