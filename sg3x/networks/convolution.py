@@ -27,7 +27,8 @@ def conv2d(x: jax.Array, w: jax.Array, padding: int = 0, stride: int = 1, impl: 
     impl = impl or os.environ.get("SG3X_CONV") or ("matmul" if jax.default_backend() == "cpu" else "lax")
     if impl not in FORMULATIONS:
         raise ValueError(f"convolution formulation {impl!r} must be one of {', '.join(FORMULATIONS)}")
-    if impl == "lax":
+    # The matmul formulation's gradients know square kernels that every padded picture is at least as large as.
+    if impl == "lax" or w.shape[0] != w.shape[1] or not 0 <= padding < w.shape[0]:
         return _lax_conv(x, w, padding, stride)
     if w.shape[:2] == (1, 1) and padding == 0:
         return jnp.dot(x[:, ::stride, ::stride], w[0, 0])

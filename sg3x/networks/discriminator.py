@@ -18,7 +18,6 @@ from sg3x.signal import upfirdn2d
 
 SQRT_HALF = np.sqrt(0.5).item()
 BLUR = np.array([1, 3, 3, 1], np.float32) / 8
-MAPPING_LR_MULTIPLIER = 0.01
 
 # Their gradient in the R1 phase does not exist: R1 differentiates the image gradient, which the last bias does not enter.
 LOGIT_BIAS = "b4.out.bias"
@@ -36,6 +35,7 @@ class DiscriminatorConfig:
     conv_clamp: float | None = 256.0
     cmap_dim: int | None = None  # None: channels at 4x4
     mapping_layers: int = 8  # of the label's mapping network
+    mapping_lr_multiplier: float = 0.01
     mbstd_group_size: int | None = 4  # None: the whole batch
     mbstd_num_channels: int = 1
     num_fp16_res: int = 4
@@ -66,7 +66,12 @@ class DiscriminatorConfig:
         return self.activation_dtype if resolution >= lowest else "float32"
 
     def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-able values."""
         return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> DiscriminatorConfig:
+        return cls(**values)
 
 
 def init_discriminator(key: jax.Array, config: DiscriminatorConfig) -> Params:
@@ -93,7 +98,7 @@ def init_discriminator(key: jax.Array, config: DiscriminatorConfig) -> Params:
     if config.c_dim > 0:
         params |= init_mapping(
             jax.random.fold_in(key, base + 3), 0, config.c_dim, config.label_dim, config.mapping_layers,
-            MAPPING_LR_MULTIPLIER,
+            config.mapping_lr_multiplier,
         )  # fmt: skip
     return params
 
@@ -114,7 +119,7 @@ def discriminator(params: Params, config: DiscriminatorConfig, img: jax.Array, c
     x = lrelu(dense(params, "b4.fc", x.reshape(x.shape[0], -1)))
     x = dense(params, "b4.out", x)
     if config.c_dim > 0:
-        cmap = apply_mapping(params, None, c, config.mapping_layers, MAPPING_LR_MULTIPLIER)
+        cmap = apply_mapping(params, None, c, config.mapping_layers, config.mapping_lr_multiplier)
         x = jnp.sum(x * cmap, axis=1, keepdims=True) / np.sqrt(config.label_dim).item()
     return x
 

@@ -54,6 +54,8 @@ def mapping(
     update_emas: bool = False,
 ) -> tuple[jax.Array, Params]:
     """ws float32[N, num_ws, w_dim] of latents z[N, z_dim], and the buffers (with w_avg moved when `update_emas`)."""
+    if z.ndim != 2 or z.shape[1] != config.z_dim:
+        raise ValueError(f"latents z have shape {z.shape}, expected [N, {config.z_dim}]")
     w = apply_mapping(params, z, c, config.mapping_layers, config.mapping_lr_multiplier)
     if update_emas:  # before truncation, as the reference does
         mean = jnp.mean(jax.lax.stop_gradient(w), axis=0)

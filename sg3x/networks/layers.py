@@ -22,7 +22,7 @@ def normalize_2nd_moment(x: jax.Array, eps: float = 1e-8) -> jax.Array:
 
 def lrelu(x: jax.Array, gain: float = LRELU_GAIN, clamp: float | None = None) -> jax.Array:
     """Leaky ReLU (slope 0.2), gain, clamp."""
-    x = jnp.where(x >= 0, x, x * LRELU_SLOPE) * gain
+    x = jnp.where(x > 0, x, x * LRELU_SLOPE) * gain  # at 0 the reference's slope is 0.2
     return x if clamp is None else jnp.clip(x, -clamp, clamp)
 
 

@@ -31,10 +31,15 @@ def apply_mapping(
     prefix: str = "mapping",
 ) -> jax.Array:
     """w[N, w_dim] of z[N, z_dim] (None: label only, as in the discriminator) and labels c[N, c_dim] (None: none)."""
+    if z is not None and z.ndim != 2:
+        raise ValueError(f"latents z have shape {z.shape}, expected [N, z_dim]")
     x = None if z is None else normalize_2nd_moment(z.astype(jnp.float32))
     if f"{prefix}.embed.weight" in params:
+        c_dim = params[f"{prefix}.embed.weight"].shape[0]
         if c is None:
-            raise ValueError("this network is conditional: give labels c, float[N, c_dim]")
+            raise ValueError(f"this network is conditional: give labels c, float[N, {c_dim}]")
+        if c.ndim != 2 or c.shape[1] != c_dim or (z is not None and c.shape[0] != z.shape[0]):
+            raise ValueError(f"labels c have shape {c.shape}, expected [{'N' if z is None else z.shape[0]}, {c_dim}]")
         y = normalize_2nd_moment(dense(params, f"{prefix}.embed", c.astype(jnp.float32)))
         x = y if x is None else jnp.concatenate([x, y], axis=1)
     assert x is not None
@@ -47,6 +52,8 @@ def truncate(
     ws: jax.Array, w_avg: jax.Array, truncation_psi: float | jax.Array, truncation_cutoff: int | None
 ) -> jax.Array:
     """ws[N, num_ws, w_dim] moved towards w_avg by 1 - psi, in the first `truncation_cutoff` copies (None: all)."""
+    if truncation_cutoff is not None and truncation_cutoff < 0:
+        raise ValueError(f"truncation_cutoff={truncation_cutoff} must be None or at least 0")
     cutoff = ws.shape[1] if truncation_cutoff is None else truncation_cutoff
     truncated = w_avg + truncation_psi * (ws - w_avg)
     return jnp.where((jnp.arange(ws.shape[1]) < cutoff)[:, None], truncated, ws)

@@ -16,10 +16,15 @@ from sg3x.networks.schedule import GeneratorConfig
 
 
 class Generator:
-    """A generator ready to use: G(z) -> pictures float32[N, R, R, channels]. Compiled once per batch shape."""
+    """A generator ready to use: G(z) -> pictures float32[N, R, R, channels]. Compiled once per batch shape.
 
-    def __init__(self, config: GeneratorConfig, params: Params, buffers: Params) -> None:
+    `transform` float[3, 3] is what `synthesis` does to its coordinates when it is not told; None is the identity, and
+    all that training makes.
+    """
+
+    def __init__(self, config: GeneratorConfig, params: Params, buffers: Params, transform: Any = None) -> None:
         self.config, self.params, self.buffers = config, params, buffers
+        self.transform = None if transform is None else np.asarray(transform, np.float32).reshape(3, 3)
 
     @property
     def z_dim(self) -> int:
@@ -37,14 +42,26 @@ class Generator:
     def mapping(
         self, z: Any, c: Any = None, truncation_psi: float = 1.0, truncation_cutoff: int | None = None
     ) -> jax.Array:
-        """ws float32[N, num_ws, w_dim] of latents z[N, z_dim] and labels c[N, c_dim]."""
+        """ws float32[N, num_ws, w_dim] of latents z[N, z_dim] and labels c[N, c_dim] (None: an unconditional network).
+
+        Truncation moves the first `truncation_cutoff` ws (None: all) towards w_avg: psi 1 leaves them, 0 gives w_avg.
+        """
         z = jnp.asarray(z, jnp.float32)
         c = None if c is None else jnp.asarray(c, jnp.float32)
-        return _mapping(self.config, truncation_cutoff, self.params, self.buffers, z, c, jnp.float32(truncation_psi))
+        # None: no truncation at all, not one by 1 that rounds.
+        psi = None if truncation_psi == 1 else jnp.float32(truncation_psi)
+        return _mapping(self.config, truncation_cutoff, self.params, self.buffers, z, c, psi)
 
     def synthesis(self, ws: Any, transform: Any = None) -> jax.Array:
-        """Pictures float32[N, R, R, channels] of ws; `transform` float[3, 3] moves the Fourier input's coordinates."""
+        """Pictures float32[N, R, R, channels] of ws float[N, num_ws, w_dim].
+
+        `transform`, float[3, 3] or [N, 3, 3], is what the Fourier input's coordinates go through: the inverse of the
+        picture's motion, in units of the picture's side, the origin at its centre.
+        """
+        transform = self.transform if transform is None else transform
         transform = None if transform is None else jnp.asarray(transform, jnp.float32)
+        if transform is not None and transform.shape not in ((3, 3), (len(ws), 3, 3)):
+            raise ValueError(f"transform has shape {transform.shape}, expected [3, 3] or [{len(ws)}, 3, 3]")
         return _synthesis(self.config, self.params, self.buffers, jnp.asarray(ws, jnp.float32), transform)
 
     def __call__(
@@ -55,7 +72,7 @@ class Generator:
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _mapping(config, cutoff, params, buffers, z, c, psi):
-    return mapping(params, buffers, config, z, c, psi, cutoff)[0]
+    return mapping(params, buffers, config, z, c, 1.0 if psi is None else psi, cutoff)[0]
 
 
 @partial(jax.jit, static_argnums=0)

@@ -1,8 +1,15 @@
-"""A generator on disk: a directory of generator.safetensors (weights) and config.json. Deterministic bytes, no pickle."""
+"""Networks on disk: a directory of .safetensors files (weights) and config.json. Deterministic bytes, no pickle.
+
+`generator.safetensors` is the generator to draw with. A directory that training can start from (`sg3x import-nvidia`
+makes them) also has `training_generator.safetensors`, the weights that are being trained rather than their average, and
+`discriminator.safetensors`.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,43 +20,118 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from sg3x.files.atomic import atomic_folder
+from sg3x.networks.discriminator import DiscriminatorConfig, init_discriminator
 from sg3x.networks.generator import init_generator
-from sg3x.networks.model import Generator
+from sg3x.networks.layers import Params
+from sg3x.networks.model import Discriminator, Generator
 from sg3x.networks.schedule import GeneratorConfig
 
 WEIGHTS = "generator.safetensors"
+TRAINING_WEIGHTS = "training_generator.safetensors"
+DISCRIMINATOR_WEIGHTS = "discriminator.safetensors"
 CONFIG = "config.json"
+
+
+@dataclass(frozen=True)
+class StoredNetworks:
+    """What a directory holds; `training_generator` and `discriminator` only when training can start from it."""
+
+    generator: Generator  # averaged
+    training_generator: Generator | None
+    discriminator: Discriminator | None
+    about: dict[str, Any]
 
 
 def save_generator(folder: Path, generator: Generator, about: dict[str, Any] | None = None) -> None:
     """Writes weights, buffers and configuration; `about` (lineage, plain JSON) goes into config.json."""
-    tensors = {**generator.params, **generator.buffers}
-    arrays = {name: np.array(tensors[name], np.float32, order="C") for name in sorted(tensors)}
-    config = {"format": 1, "generator": generator.config.to_dict(), "about": about or {}}
+    save_networks(folder, StoredNetworks(generator, None, None, about or {}))
+
+
+def save_networks(folder: Path, networks: StoredNetworks) -> None:
+    """Writes everything that `load_networks` gives back; generators must share a configuration."""
+    generator, training, discriminator = networks.generator, networks.training_generator, networks.discriminator
+    config = {"format": 1, "generator": generator.config.to_dict(), "about": networks.about}
+    files = {WEIGHTS: {**generator.params, **generator.buffers}}
+    if generator.transform is not None:
+        config["transform"] = generator.transform.tolist()
+    if training is not None:
+        if training.config != generator.config:
+            raise ValueError("the training generator and its average have different configurations")
+        files[TRAINING_WEIGHTS] = {**training.params, **training.buffers}
+    if discriminator is not None:
+        config["discriminator"] = discriminator.config.to_dict()
+        files[DISCRIMINATOR_WEIGHTS] = discriminator.params
     with atomic_folder(Path(folder)) as partial:
-        (partial / WEIGHTS).write_bytes(save(arrays))
+        for name, tensors in files.items():
+            (partial / name).write_bytes(_to_bytes(tensors))
         (partial / CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def load_generator(folder: str | Path) -> Generator:
-    """The generator that `save_generator` wrote.
+    """The generator that `save_generator` or `save_networks` wrote.
 
     Raises:
         ValueError: nothing there, damaged, or weights and configuration do not belong together (names what differs).
     """
     folder = Path(folder)
+    return _generator(folder, _read_config(folder), WEIGHTS)
+
+
+def load_networks(folder: str | Path) -> StoredNetworks:
+    """Everything a directory holds; raises as `load_generator` does."""
+    folder = Path(folder)
+    config = _read_config(folder)
+    training = _generator(folder, config, TRAINING_WEIGHTS) if (folder / TRAINING_WEIGHTS).exists() else None
+    discriminator = None
+    if "discriminator" in config:
+        try:
+            shape = DiscriminatorConfig.from_dict(config["discriminator"])
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{folder / CONFIG} has no valid discriminator: {error}") from None
+        params = jax.eval_shape(lambda: init_discriminator(jax.random.key(0), shape))
+        discriminator = Discriminator(shape, _tensors(folder, DISCRIMINATOR_WEIGHTS, params))
+    return StoredNetworks(_generator(folder, config, WEIGHTS), training, discriminator, config.get("about", {}))
+
+
+def _to_bytes(tensors: Mapping[str, Any]) -> bytes:
+    # np.array keeps 0-d arrays 0-d, and safetensors wants C order.
+    return save({name: np.array(tensors[name], np.float32, order="C") for name in sorted(tensors)})
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
     try:
-        config = GeneratorConfig.from_dict(json.loads((folder / CONFIG).read_text(encoding="utf-8"))["generator"])
-        tensors = load_file(folder / WEIGHTS)
-    except FileNotFoundError as error:
-        raise ValueError(f"{error.filename} is not there: pull it (dvc pull export) or run the export stage") from None
-    except (json.JSONDecodeError, KeyError, TypeError, SafetensorError) as error:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise ValueError(f"{folder / CONFIG} is not there: pull it (dvc pull export) or run the export stage") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{folder} is not an exported generator: {CONFIG}: {error}") from None
+    if not isinstance(config, dict) or "generator" not in config:
+        raise ValueError(f"{folder} is not an exported generator: {CONFIG} has no key 'generator'")
+    return config
+
+
+def _generator(folder: Path, config: dict[str, Any], file: str) -> Generator:
+    try:
+        shape = GeneratorConfig.from_dict(config["generator"])
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder} is not an exported generator: {error}") from None
-    params, buffers = jax.eval_shape(lambda: init_generator(jax.random.key(0), config))
-    expected = {name: tuple(x.shape) for name, x in {**params, **buffers}.items()}
+    params, buffers = jax.eval_shape(lambda: init_generator(jax.random.key(0), shape))
+    arrays = _tensors(folder, file, {**params, **buffers})
+    transform = config.get("transform") if file == WEIGHTS else None
+    return Generator(shape, {n: arrays[n] for n in params}, {n: arrays[n] for n in buffers}, transform)
+
+
+def _tensors(folder: Path, file: str, expected: Mapping[str, jax.ShapeDtypeStruct]) -> Params:
+    """The arrays of one file, exactly those expected."""
+    try:
+        tensors = load_file(folder / file)
+    except FileNotFoundError:
+        raise ValueError(f"{folder / file} is not there: pull it (dvc pull export) or run the export stage") from None
+    except SafetensorError as error:
+        raise ValueError(f"{folder} is not an exported generator: {file}: {error}") from None
+    shapes = {name: tuple(x.shape) for name, x in expected.items()}
     found = {name: x.shape for name, x in tensors.items()}
-    if found != expected:
-        names = sorted(n for n in found.keys() | expected.keys() if found.get(n) != expected.get(n))
-        raise ValueError(f"{folder}: weights do not fit {CONFIG}: {', '.join(names)}")
-    arrays = {name: jnp.asarray(x) for name, x in tensors.items()}
-    return Generator(config, {n: arrays[n] for n in params}, {n: arrays[n] for n in buffers})
+    if found != shapes:
+        names = sorted(n for n in found.keys() | shapes.keys() if found.get(n) != shapes.get(n))
+        raise ValueError(f"{folder}: {file} does not fit {CONFIG}: weights do not fit: {', '.join(names)}")
+    return {name: jnp.asarray(tensors[name]) for name in expected}

@@ -1,6 +1,7 @@
 """Which augmentations are enabled, how often and how strongly. Reference: Karras et al. 2020 (ADA), appendix B."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -93,6 +94,18 @@ class AugmentConfig:
             raise ValueError(f"augment={name!r} is no augmentation pipe; choose one of {', '.join(PRESETS)}")
         multipliers: dict[str, Any] = dict.fromkeys(PRESETS[name], 1.0)
         return replace(cls(), **multipliers)
+
+    @classmethod
+    def of(cls, config: "AugmentConfig | Mapping[str, Any] | str") -> "AugmentConfig":
+        """A configuration, its fields by name, or the name of a preset, as a configuration. Unknown fields: ValueError."""
+        if isinstance(config, AugmentConfig):
+            return config
+        if isinstance(config, str):
+            return cls.preset(config)
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(config.keys() - known):
+            raise ValueError(f"AugmentConfig has no {', '.join(unknown)}; it has {', '.join(sorted(known))}")
+        return cls(**config)
 
     @property
     def enabled(self) -> bool:

@@ -1,5 +1,8 @@
 """The augmentation pipe: geometry, then colour, then filtering, then corruptions. Reference: ADA, appendix B."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -13,9 +16,16 @@ from sg3x.training.augment.resample import resample
 
 
 def augment_images(
-    images: Array, p: Array | float, key: Array, *, config: AugmentConfig, debug_percentile: float | None = None
+    images: Array,
+    p: Array | float,
+    key: Array,
+    *,
+    config: AugmentConfig | Mapping[str, Any] | str,
+    debug_percentile: float | None = None,
 ) -> Array:
     """Images [n, h, w, c], float32 in [-1, 1], each augmented at random by the enabled families with strength p.
+
+    config is an AugmentConfig, its fields as a dict ({"xflip": 1, "scale": 1, "scale_std": 0.1}) or a preset ("bgc").
 
     p is ADA's probability, a scalar of at least 0 that may be traced; a family fires with probability multiplier * p.
     key is a jax.random key: the same key, image and index in the batch give the same result, whatever the rest of the
@@ -24,6 +34,7 @@ def augment_images(
     too small, or of more channels than the colours know.
     """
     _check_images(images)
+    config = AugmentConfig.of(config)
     if not config.enabled:
         return images
     draws = draw(config, key, *images.shape)

@@ -1,0 +1,101 @@
+"""State dicts: nested or dotted, complete or not, with options as the reference's constructor takes them."""
+
+import numpy as np
+import pytest
+
+from sg3x.interop.nvidia import discriminator_from_state_dict, generator_from_state_dict
+
+
+class EasyDict(dict):
+    """Like the reference's: a dict with attributes."""
+
+    __getattr__ = dict.__getitem__
+
+
+def generator_case(golden, index=1):
+    g = golden("generator_t")
+    case = g.meta["cases"][index]
+    skip = ("prefix", "batch", "truncation_psi", "truncation_cutoff", "act_channels")
+    return g, g.group(case["prefix"] + "state/"), {k: v for k, v in case.items() if k not in skip}, case["prefix"]
+
+
+def nested(flat):
+    tree = {}
+    for name, value in flat.items():
+        *path, last = name.split(".")
+        place = tree
+        for part in path:
+            place = place.setdefault(part, {})
+        place[last] = value
+    return tree
+
+
+def test_nested_states_and_option_groups_give_the_same_network(golden):
+    g, state, options, p = generator_case(golden)
+    groups = {"mapping_kwargs": EasyDict(num_layers=2, lr_multiplier=np.float64(0.01)), "num_fp16_res": 4}
+    G = generator_from_state_dict(nested(state), **options, **groups)
+    g.check(G(g[p + "z"], g[p + "c"]), p + "img")
+
+
+def test_a_stored_user_transform_is_the_default_and_identity_is_none(golden):
+    g, state, options, p = generator_case(golden)
+    assert generator_from_state_dict(state, **options).transform is None
+    moved = {**state, "synthesis.input.transform": g[p + "user_transform"]}
+    G = generator_from_state_dict(moved, **options)
+    pictures = G(g[p + "z"], g[p + "c"])
+    g.check(pictures[: len(g[p + "img_transformed"])], p + "img_transformed")
+
+
+def test_every_differing_name_is_listed(golden):
+    _, state, options, _ = generator_case(golden)
+    broken = {**state, "extra.weight": np.zeros((2, 2), np.float32)}
+    del broken["mapping.fc0.bias"]
+    broken["mapping.fc1.weight"] = np.zeros((3, 3), np.float32)
+    with pytest.raises(ValueError) as error:
+        generator_from_state_dict(broken, **options)
+    for name in ("missing mapping.fc0.bias", "unexpected extra.weight", "mapping.fc1.weight has shape (3, 3)"):
+        assert name in str(error.value)
+
+
+def test_filters_that_belong_to_other_options_are_named(golden):
+    _, state, options, _ = generator_case(golden)
+    with pytest.raises(ValueError, match=r"(?s)filters do not follow.*up_filter"):
+        generator_from_state_dict(state, **{**options, "first_stopband": 5.0})
+
+
+@pytest.mark.parametrize(
+    "option, named",
+    [
+        ({"chanel_max": 4}, "'channel_max'"),
+        ({"mapping_kwargs": {"layers": 2}}, "'mapping_kwargs.num_layers'"),
+        ({"mapping_kwargs": 3}, "must be a dict"),
+    ],
+)
+def test_unknown_options_are_named_with_the_nearest(golden, option, named):
+    _, state, options, _ = generator_case(golden)
+    with pytest.raises(ValueError, match=named):
+        generator_from_state_dict(state, **{**options, **option})
+
+
+def discriminator_case(golden):
+    g = golden("discriminator")
+    case = g.meta["cases"][1]
+    skip = ("prefix", "batches", "r1_gamma", "lazy_gain")
+    return g, g.group(case["prefix"] + "state/"), {k: v for k, v in case.items() if k not in skip}, case["prefix"]
+
+
+def test_discriminator_options_as_the_constructor_takes_them(golden):
+    g, state, options, p = discriminator_case(golden)
+    block = {"freeze_layers": 3, "resample_filter": (1, 3, 3, 1), "activation": "lrelu", "fp16_channels_last": False}
+    options |= {"architecture": "resnet", "block_kwargs": EasyDict(block), "num_fp16_res": 4, "conv_clamp": 256}
+    D = discriminator_from_state_dict(state, **options)
+    g.check(D(g.nhwc(p + "img")[:4], g[p + "c"][:4]), p + "n4/logits")
+    with pytest.raises(ValueError, match="conditional: give labels"):
+        D(g.nhwc(p + "img")[:4])
+
+
+@pytest.mark.parametrize("option", [{"architecture": "skip"}, {"block_kwargs": {"resample_filter": [1, 2, 1]}}])
+def test_discriminators_of_another_kind_are_refused(golden, option):
+    _, state, options, _ = discriminator_case(golden)
+    with pytest.raises(ValueError, match="only .* is supported"):
+        discriminator_from_state_dict(state, **{**options, **option})

@@ -1,0 +1,96 @@
+"""The public API: names by attribute, signatures as documented, networks opened from wherever they are."""
+
+import inspect
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+import sg3x
+from sg3x.networks import DiscriminatorConfig, GeneratorConfig, init_generator
+from sg3x.networks.model import Generator
+from sg3x.networks.store import save_generator
+from sg3x.training.checkpoints import save_checkpoint
+from sg3x.training.state import init_state
+
+CONFIG = GeneratorConfig(16, z_dim=4, w_dim=4, num_layers=2, num_critical=1, channels=(4, 4), margin_size=1)
+
+SIGNATURES = {
+    "signal.design_lowpass_filter": "(numtaps, cutoff, width, fs, radial=False)",
+    "signal.upfirdn2d": "(x, f, up=1, down=1, padding=0, gain=1.0, flip_filter=False",
+    "signal.filtered_lrelu": f"(x, fu=None, fd=None, b=None, up=1, down=1, padding=0, gain={2**0.5}, slope=0.2, clamp=None, flip_filter=False",
+    "networks.modulated_conv2d": "(x, w, s, demodulate=True, padding=0, input_gain=None)",
+    "networks.layer_schedule": "(config)",
+    "interop.nvidia.generator_from_state_dict": "(state_dict, **init_kwargs)",
+    "interop.nvidia.discriminator_from_state_dict": "(state_dict, **init_kwargs)",
+    "training.augment_images": "(images, p, key, *, config, debug_percentile=None)",
+    "metrics.frechet_distance": "(mu1, sigma1, mu2, sigma2)",
+    "metrics.kernel_distance": "(real, fake, *",
+    "metrics.precision_recall": "(real, fake, k=3)",
+    "load_generator": "(path)",
+}
+
+
+def bare_signature(function):
+    parameters = [p.replace(annotation=p.empty) for p in inspect.signature(function).parameters.values()]
+    return str(inspect.Signature(parameters)).replace("'", "")
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_names_are_attributes_with_the_documented_signatures(name):
+    found = sg3x
+    for part in name.split("."):
+        found = getattr(found, part)
+    assert bare_signature(found).startswith(SIGNATURES[name])
+
+
+def test_importing_sg3x_alone_is_enough_and_light():
+    code = "import sys, sg3x; assert 'jax' not in sys.modules; sg3x.interop.nvidia.generator_from_state_dict; sg3x.signal.upfirdn2d"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_unknown_names_are_attribute_errors():
+    with pytest.raises(AttributeError, match="load_generator"):
+        sg3x.load_network  # noqa: B018
+
+
+def test_a_generator_opens_from_a_directory_and_from_a_checkpoint(tmp_path):
+    state = init_state(CONFIG, DiscriminatorConfig(16, channel_max=4), seed=3)
+    meta = {"generator": CONFIG.to_dict(), "discriminator": DiscriminatorConfig(16, channel_max=4).to_dict(), "nimg": 0}
+    save_checkpoint(tmp_path / "checkpoint", state, meta, [])
+    save_generator(tmp_path / "exported", Generator(CONFIG, state["g_ema"], state["g_buffers"]))
+    z = np.random.RandomState(0).randn(2, 4)
+    pictures = [np.asarray(sg3x.load_generator(tmp_path / name)(z)) for name in ("checkpoint", "exported")]
+    np.testing.assert_array_equal(*pictures)
+    logits = sg3x.load_discriminator(tmp_path / "checkpoint")(pictures[0])
+    assert logits.shape == (2, 1)
+    with pytest.raises(ValueError, match="no discriminator"):
+        sg3x.load_discriminator(tmp_path / "exported")
+
+
+def test_a_place_without_a_network_is_named(tmp_path):
+    with pytest.raises(ValueError, match="does not exist"):
+        sg3x.load_generator(tmp_path / "nothing")
+    with pytest.raises(ValueError, match="holds no network"):
+        sg3x.load_generator(tmp_path)
+
+
+def test_a_users_transform_is_kept_on_disk(tmp_path):
+    move = np.array([[0, -1, 0.1], [1, 0, 0.2], [0, 0, 1]])
+    G = Generator(CONFIG, *init_generator(jax.random.key(0), CONFIG), transform=move)
+    save_generator(tmp_path / "moved", G)
+    loaded = sg3x.load_generator(tmp_path / "moved")
+    ws = loaded.mapping(np.random.RandomState(0).randn(1, 4))
+    np.testing.assert_array_equal(loaded.synthesis(ws), G.synthesis(ws, transform=move))
+    assert float(np.abs(loaded.synthesis(ws) - G.synthesis(ws, transform=np.eye(3))).max()) > 1e-3
+
+
+def test_augmentation_takes_a_preset_or_fields_by_name():
+    images = jax.random.uniform(jax.random.key(0), (2, 16, 16, 3), minval=-1)
+    key = jax.random.key(1)
+    by_name = sg3x.training.augment_images(images, 1.0, key, config={"xflip": 1.0, "rotate90": 1.0, "xint": 1.0})
+    np.testing.assert_array_equal(by_name, sg3x.training.augment_images(images, 1.0, key, config="blit"))
+    with pytest.raises(ValueError, match="xflop"):
+        sg3x.training.augment_images(images, 1.0, key, config={"xflop": 1.0})
