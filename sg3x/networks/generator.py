@@ -73,6 +73,7 @@ def synthesis(
     ws: jax.Array,
     transform: jax.Array | None = None,
     update_emas: bool = False,
+    style_powers: Params | None = None,
 ) -> tuple[jax.Array, Params]:
     """Pictures float32[N, R, R, channels], about -1..1, of ws[N, num_ws, w_dim], and the buffers.
 
@@ -80,21 +81,40 @@ def synthesis(
         transform: float[3, 3], what the Fourier input's coordinates go through: the inverse of the picture's motion, in
             units of the picture's side with the origin at its centre.
         update_emas: training of D only: move the magnitude EMAs, each before it is used.
+        style_powers: of the whole batch (see `style_powers`), when ws is only a part of it.
     """
     if ws.ndim != 3 or ws.shape[1:] != (config.num_ws, config.w_dim):
         raise ValueError(f"ws has shape {ws.shape}, expected [N, {config.num_ws}, {config.w_dim}]")
     schedule = layer_schedule(config)
-    spec = schedule.input
     ws = ws.astype(jnp.float32)
-    x = fourier_input(
-        params, buffers, ws[:, 0], size=(spec.size, spec.size), sampling_rate=spec.sampling_rate,
-        bandwidth=spec.bandwidth, transform=transform,
-    )  # fmt: skip
+    x = synthesis_input(params, buffers, config, ws[:, 0], transform)
     new_buffers = dict(buffers)
     for i, layer in enumerate(schedule.layers):
-        x, ema = synthesis_layer(params, buffers, config, layer, x, ws[:, i + 1], update_emas)
+        power = None if style_powers is None else style_powers.get(layer.name)
+        x, ema = synthesis_layer(params, buffers, config, layer, x, ws[:, i + 1], update_emas, power)
         new_buffers[f"synthesis.{layer.name}.magnitude_ema"] = ema
     return x.astype(jnp.float32) * config.output_scale, new_buffers
+
+
+def synthesis_input(
+    params: Params, buffers: Params, config: GeneratorConfig, w: jax.Array, transform: jax.Array | None = None
+) -> jax.Array:
+    """The Fourier features float32[N, H, W, C] that synthesis starts from, of w[N, w_dim]."""
+    spec = layer_schedule(config).input
+    return fourier_input(
+        params, buffers, w, size=(spec.size, spec.size), sampling_rate=spec.sampling_rate,
+        bandwidth=spec.bandwidth, transform=transform,
+    )  # fmt: skip
+
+
+def style_powers(params: Params, config: GeneratorConfig, ws: jax.Array) -> Params:
+    """Mean square of each demodulated layer's styles over a batch of ws[N, num_ws, w_dim]: layer name -> scalar.
+
+    Demodulation normalises by it; it is all that couples the pictures of a batch when the EMAs stand still.
+    """
+    layers = enumerate(layer_schedule(config).layers, start=1)
+    styles = {l.name: dense(params, f"synthesis.{l.name}.affine", ws[:, i]) for i, l in layers if not l.is_torgb}
+    return {name: jnp.mean(jnp.square(s.astype(jnp.float32))) for name, s in styles.items()}
 
 
 def synthesis_layer(
@@ -105,6 +125,7 @@ def synthesis_layer(
     x: jax.Array,
     w: jax.Array,
     update_emas: bool = False,
+    style_power: jax.Array | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """One layer on x[N, H, W, Cin] with w[N, w_dim] -> (x', magnitude_ema) (StyleGAN3 paper, figure 4b)."""
     name = f"synthesis.{layer.name}"
@@ -118,7 +139,7 @@ def synthesis_layer(
     x = x.astype(config.activation_dtype if layer.use_fp16 else jnp.float32)
     x = modulated_conv2d(
         x, params[f"{name}.weight"], styles, demodulate=not layer.is_torgb, padding=layer.conv_kernel - 1,
-        input_gain=jax.lax.rsqrt(ema),
+        input_gain=jax.lax.rsqrt(ema), style_power=style_power,
     )  # fmt: skip
     up_filter, down_filter = layer_filters(layer)
     x = filtered_lrelu(

@@ -48,6 +48,7 @@ def modulated_conv2d(
     demodulate: bool = True,
     padding: int = 0,
     input_gain: jax.Array | float | None = None,
+    style_power: jax.Array | None = None,
 ) -> jax.Array:
     """Weight-modulated convolution of the alias-free generator (StyleGAN3 paper, appendix C.3).
 
@@ -60,6 +61,7 @@ def modulated_conv2d(
             variance.
         padding: zeros on every side.
         input_gain: scalar, [Cin] or [N, Cin], applied after demodulation so that it is not normalised away.
+        style_power: mean square of the whole batch's styles, when x and s are only a part of it.
 
     Returns:
         [N, H', W', Cout] in x's dtype; the styles' arithmetic is float32.
@@ -72,7 +74,7 @@ def modulated_conv2d(
     demodulation = None
     if demodulate:
         w = w * jax.lax.rsqrt(jnp.mean(jnp.square(w), axis=(0, 1, 2), keepdims=True))
-        scale = s = s * jax.lax.rsqrt(jnp.mean(jnp.square(s)))
+        scale = s = s * jax.lax.rsqrt(jnp.mean(jnp.square(s)) if style_power is None else style_power)
         power = jnp.dot(jnp.square(s), jnp.sum(jnp.square(w), axis=(0, 1)), precision=jax.lax.Precision.HIGHEST)
         demodulation = jax.lax.rsqrt(power + 1e-8)
     if input_gain is not None:

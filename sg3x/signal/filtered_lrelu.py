@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sg3x.signal.banded import Resampling, Taps, as_taps, resampling
+from sg3x.signal.place import on_one_device
 from sg3x.signal.upfirdn import parse_padding, parse_pair, upfirdn2d_reference
 
 FORMULATIONS = ("banded", "chunked", "reference")
@@ -90,7 +91,7 @@ def filtered_lrelu(
 
 def default_formulation() -> str:
     """Chunked on a CPU that is one device: cutting a batch that is spread over several would gather it."""
-    return "chunked" if jax.default_backend() == "cpu" and jax.device_count() == 1 else "banded"
+    return "chunked" if jax.default_backend() == "cpu" and on_one_device() else "banded"
 
 
 def _activate(spec: _Spec, v: jax.Array) -> jax.Array:

@@ -1,0 +1,15 @@
+"""Where the code being traced will run."""
+
+from __future__ import annotations
+
+import jax
+
+
+def on_one_device() -> bool:
+    """Whether the arrays being traced lie whole on one device: there is no other, or we are inside `jax.shard_map`.
+
+    Only then may a formulation cut a batch into pieces; of a batch spread by the compiler it would gather all.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    inside_shard_map = not mesh.empty and len(mesh.manual_axes) == len(mesh.axis_names)
+    return inside_shard_map or jax.device_count() == 1
