@@ -11,9 +11,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from sg3x.commands.compare import compare
+
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="StyleGAN3 in JAX under DVC. The workflow is `dvc repro`."
 )
+
+
+app.command()(compare)
 
 
 @app.callback()

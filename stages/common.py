@@ -15,6 +15,7 @@ CHECKPOINTS = Path("checkpoints")
 MODEL = Path("models/generator")
 SAMPLES = Path("samples")
 RESULTS = Path("results")
+FIGURES = RESULTS / "figures"
 DOWNLOADS = Path(os.environ.get("SG3X_DOWNLOADS", "data/downloads"))
 COMPILED = Path(os.environ.get("SG3X_COMPILED", ".cache/jax"))
 SCRATCH = Path(os.environ.get("SG3X_SCRATCH", "scratch"))

@@ -1,31 +1,37 @@
-"""Score of the final model, from its export alone."""
+"""All numbers of the final model, from its export alone: see docs/metrics.md."""
 
 import json
 
 from sg3x.config import stage_params
 from sg3x.files.atomic import atomic_write
-from sg3x.metrics.evaluate import evaluate_generator
-from sg3x.networks.store import load_generator
+from sg3x.files.fingerprint import hash_file
+from sg3x.files.tables import format_tsv
+from sg3x.metrics.evaluate import Inception, evaluate_generator
+from sg3x.networks.store import WEIGHTS, load_generator
 from stages.common import DOWNLOADS, MODEL, REFERENCE, RESULTS, main, progress, use_compilation_cache
 
 
 def evaluate() -> None:
     params = stage_params("evaluate")
     use_compilation_cache()
-    result = evaluate_generator(
+    features, evaluate = params.features, params.evaluate
+    found = evaluate_generator(
         load_generator(MODEL),
         REFERENCE,
-        num_samples=params.evaluate.num_samples,
-        first_seed=params.evaluate.first_seed,
-        batch=params.evaluate.batch_size,
-        inception_path=params.features.inception_path,
-        inception_url=params.features.inception_url,
-        downloads=DOWNLOADS,
+        Inception(features.inception_path, features.inception_url, DOWNLOADS, features.lpips_path),
+        num_samples=evaluate.num_samples,
+        first_seed=evaluate.first_seed,
+        batch=evaluate.batch_size,
+        equivariance_samples=evaluate.equivariance_samples,
+        path_samples=evaluate.path_samples,
         progress=progress("samples scored"),
     )
     RESULTS.mkdir(exist_ok=True)
-    text = json.dumps(result, indent=1) + "\n"
+    metrics = {**found.metrics, "model_sha256": hash_file(MODEL / WEIGHTS)}
+    text = json.dumps(metrics, indent=1) + "\n"
     atomic_write(RESULTS / "metrics.json", text.encode())
+    atomic_write(RESULTS / "neighbours.json", (json.dumps(found.neighbours, indent=1) + "\n").encode())
+    atomic_write(RESULTS / "spectrum.tsv", format_tsv(found.spectrum).encode())
     print(text)
 
 

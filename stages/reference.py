@@ -18,7 +18,9 @@ def reference() -> None:
         downloads=DOWNLOADS,
     )
     print(f"extractor: {extractor.name}; scores will be called {extractor.metric!r}")
-    features = compute_reference(images, extractor, facts["fingerprint"], progress=progress("real images"))
+    features = compute_reference(
+        images, extractor, facts["fingerprint"], originals=facts["pictures"], progress=progress("real images")
+    )
     save_reference(REFERENCE, features)
 
 

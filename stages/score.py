@@ -1,11 +1,12 @@
-"""Score and sample grid of one segment's averaged generator."""
+"""Score and sample grid of one segment's averaged generator, and which checkpoint they are of."""
 
 import argparse
 import json
 
 from sg3x.config import stage_params
 from sg3x.files.atomic import atomic_write
-from sg3x.metrics.evaluate import evaluate_generator
+from sg3x.files.fingerprint import hash_file
+from sg3x.metrics.evaluate import Inception, score_generator
 from sg3x.render.images import save_png
 from sg3x.render.sampling import sample_grid
 from sg3x.training.averaged import load_averaged
@@ -19,15 +20,13 @@ def score() -> None:
     params = stage_params("score")
     use_compilation_cache()
     generator, meta, _ = load_averaged(CHECKPOINTS / kimg)
-    result = evaluate_generator(
+    result = score_generator(
         generator,
         REFERENCE,
+        Inception(params.features.inception_path, params.features.inception_url, DOWNLOADS),
         num_samples=params.evaluate.num_samples,
         first_seed=params.evaluate.first_seed,
         batch=params.evaluate.batch_size,
-        inception_path=params.features.inception_path,
-        inception_url=params.features.inception_url,
-        downloads=DOWNLOADS,
         progress=progress(f"samples scored at {kimg} kimg"),
     )
     grid = sample_grid(
@@ -40,7 +39,9 @@ def score() -> None:
     )
     save_png(RESULTS / "grids" / f"{kimg}.png", grid)
     (RESULTS / "segments").mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"kimg": meta["nimg"] / 1000, **result}, indent=1) + "\n"
+    # The manifest holds every file's sha256, so its own names the whole checkpoint.
+    lineage = {"checkpoint_sha256": hash_file(CHECKPOINTS / kimg / "manifest.json")}
+    text = json.dumps({"kimg": meta["nimg"] / 1000, **result, **lineage}, indent=1) + "\n"
     atomic_write(RESULTS / "segments" / f"{kimg}.json", text.encode())
     print(text)
 

@@ -16,20 +16,25 @@ from sg3x.config.sections import Params
 STAGE_PARAMS: dict[str, tuple[str, ...]] = {
     "fetch": ("fetch",),
     "prepare": ("prepare", "resolution"),
-    "reference": ("features",),
+    "reference": ("features.inception_path", "features.inception_sha256", "features.inception_url"),
     "init": ("activation_dtype", "discriminator", "generator", "resolution", "seed"),
     "train": (
         "activation_dtype", "ada_interval", "ada_kimg", "ada_target", "augment", "batch_size", "blur_fade_kimg",
         "blur_init_sigma", "d_lr", "discriminator", "ema_decay", "ema_kimg", "ema_rampup", "g_lr", "generator",
         "log_kimg", "r1_gamma", "r1_interval", "resolution", "seed",
     ),
-    "score": ("evaluate", "features.inception_path", "features.inception_url", "generate.first_seed",
-              "generate.grid_columns", "generate.grid_rows", "generate.grid_size"),
+    "score": (
+        "evaluate.batch_size", "evaluate.first_seed", "evaluate.num_samples", "features.inception_path",
+        "features.inception_url", "generate.first_seed", "generate.grid_columns", "generate.grid_rows",
+        "generate.grid_size",
+    ),
     "export": (),
     "generate": ("generate",),
-    "evaluate": ("evaluate", "features.inception_path", "features.inception_url"),
+    "evaluate": ("evaluate", "features.inception_path", "features.inception_url", "features.lpips_path"),
     "walk": ("walk",),
     "curves": ("segments",),
+    "figures": ("figures",),
+    "report": (),
 }  # fmt: skip
 
 

@@ -106,6 +106,7 @@ class Features(Section):
     inception_path: str | None = None
     inception_url: str | None = None
     inception_sha256: Sha256 | None = None
+    lpips_path: str | None = None
 
 
 class Evaluate(Section):
@@ -114,6 +115,8 @@ class Evaluate(Section):
     num_samples: Annotated[int, Field(ge=2)] = 2000
     first_seed: Seed = 0
     batch_size: PositiveInt = 32
+    equivariance_samples: PositiveInt = 256
+    path_samples: PositiveInt = 256
 
 
 class Walk(Section):
@@ -125,6 +128,17 @@ class Walk(Section):
     truncation_psi: NonNegative = 0.7
     size: Annotated[int, Field(ge=16, le=1024)] | None = None
     strip_frames: PositiveInt = 8
+    batch_size: PositiveInt = 16
+
+
+class Figures(Section):
+    """Sheets and films that show what the final model has learnt."""
+
+    seeds: Annotated[list[Seed], Field(min_length=2, max_length=12)] = [0, 1, 2, 3, 4, 5]
+    truncation_psi: NonNegative = 0.7
+    frames: Annotated[int, Field(ge=2)] = 72
+    fps: Annotated[int, Field(ge=1, le=60)] = 24
+    size: Annotated[int, Field(ge=16, le=512)] = 128
     batch_size: PositiveInt = 16
 
 
@@ -163,6 +177,7 @@ class Params(Section):
     features: Features
     evaluate: Evaluate
     walk: Walk
+    figures: Figures
 
     @model_validator(mode="after")
     def _segments_chain(self) -> Params:

@@ -22,7 +22,9 @@ _log = logging.getLogger(__name__)
 
 
 class FeatureFunction(Protocol):
-    def __call__(self, images: np.ndarray, *, progress: Progress | None = None) -> np.ndarray: ...
+    def __call__(
+        self, images: np.ndarray, *, progress: Progress | None = None, unrounded: bool = False
+    ) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,15 @@ class Extractor:
     def features(self, images: np.ndarray, *, progress: Progress | None = None) -> np.ndarray:
         """float32[N, D] of uint8[N, R, R, 3]; ``progress`` is called with (images done, N) after every batch."""
         return self.compute(images, progress=progress)
+
+    def unrounded(self, images: np.ndarray) -> np.ndarray:
+        """float32[N, D] of float32[N, R, R, 3] in 0..255: for differences that rounding would hide."""
+        return self.compute(images, unrounded=True)
+
+    @property
+    def suffix(self) -> str:
+        """Ends the names of numbers that are not the published metric of that name: "_random", or "" for Inception."""
+        return "" if self.metric == "fid" else "_random"
 
     def record(self) -> dict[str, str | int | None]:
         """What `extractor_from_record` needs to find the same extractor again; plain JSON."""

@@ -9,6 +9,8 @@ On Inception features this number is the FID; on any other features it is not an
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import scipy.linalg
 
@@ -65,6 +67,44 @@ def frechet_distance(mu1: np.ndarray, sigma1: np.ndarray, mu2: np.ndarray, sigma
     trace = np.trace(sigma1) + np.trace(sigma2) - 2.0 * trace_of_product_sqrt(sigma1, sigma2)
     # Both terms are non-negative in exact arithmetic; identical sets may round to -1e-12.
     return float(difference @ difference + max(trace, 0.0))
+
+
+@dataclass(frozen=True)
+class FrechetTarget:
+    """A set of features that many others are measured against: its half of the work is done once.
+
+    Attributes:
+        mu: float64[D].
+        trace: of the covariance.
+        factor: float64[D, rank], F Fᵀ = covariance.
+    """
+
+    mu: np.ndarray
+    trace: float
+    factor: np.ndarray
+
+    @classmethod
+    def of(cls, features: np.ndarray) -> FrechetTarget:
+        """The target of features float[N, D], statistics as `feature_statistics`."""
+        mu, factor = _mean_and_factor(features)
+        return cls(mu, float((factor**2).sum()), factor)
+
+    def distance(self, features: np.ndarray) -> float:
+        """`frechet_distance` of features float[M, D] to the target."""
+        mu, factor = _mean_and_factor(features)
+        difference = mu - self.mu
+        root = float(np.linalg.svd(self.factor.T @ factor, compute_uv=False).sum())
+        return float(difference @ difference + max(self.trace + float((factor**2).sum()) - 2.0 * root, 0.0))
+
+
+def _mean_and_factor(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean float64[D] and a factor of the covariance: of fewer rows than columns, the centred rows themselves."""
+    features = checked_features(features)
+    if len(features) > features.shape[1]:
+        mu, sigma = feature_statistics(features)
+        return mu, _factor(sigma)
+    mu = features.mean(axis=0)
+    return mu, (features - mu).T / np.sqrt(len(features) - 1)
 
 
 def trace_of_product_sqrt(sigma1: np.ndarray, sigma2: np.ndarray) -> float:

@@ -51,12 +51,15 @@ class InceptionFeatures:
         self.sha256 = sha256
         self.device = device
 
-    def __call__(self, images: np.ndarray, *, progress: Callable[[int, int], None] | None = None) -> np.ndarray:
+    def __call__(
+        self, images: np.ndarray, *, progress: Callable[[int, int], None] | None = None, unrounded: bool = False
+    ) -> np.ndarray:
         """Features of pictures.
 
         Args:
             images: uint8[N, R, R, 3], array or memory map.
             progress: called with (images done, N) after every batch.
+            unrounded: the pictures are float32 in 0..255 instead.
 
         Returns:
             float32[N, 2048].
@@ -64,7 +67,7 @@ class InceptionFeatures:
         Raises:
             ValueError: if ``images`` is of another type or shape.
         """
-        check_images(images)
+        check_images(images, dtype=np.float32 if unrounded else np.uint8)
         rows = []
         for start in range(0, len(images), _BATCH):
             resized = [self._resize(np.asarray(image)) for image in images[start : start + _BATCH]]

@@ -1,7 +1,10 @@
-"""Precision and recall of a generated set of features against a real one.
+"""Precision, recall, density and coverage of a generated set of features against a real one.
 
 Kynkäänniemi et al. 2019, "Improved precision and recall metric for assessing generative models", equations 1 and 2: the
 manifold of a set is the union of balls around its points, each reaching to the point's k-th nearest neighbour.
+Naeem et al. 2020, "Reliable fidelity and diversity metrics for generative models", equations 3 and 4: density counts in
+how many real balls a sample lies (an outlier among the real images does less harm), coverage how many of the real balls
+hold a sample.
 """
 
 from __future__ import annotations
@@ -9,8 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from sg3x.metrics.features import checked_pair
-
-_ROWS_AT_ONCE = 1024  # bounds the distance matrix to this many rows (80 MB at 10,000 columns)
+from sg3x.metrics.neighbours import distance_blocks, squared_radii
 
 
 def precision_recall(real: np.ndarray, fake: np.ndarray, k: int = 3) -> tuple[float, float]:
@@ -28,36 +30,48 @@ def precision_recall(real: np.ndarray, fake: np.ndarray, k: int = 3) -> tuple[fl
     Raises:
         ValueError: if the features do not belong together, or ``k`` is not in 1 .. min(N, M) - 1.
     """
+    real, fake = _centred_pair(real, fake, k, min(len(real), len(fake)) - 1)
+    return _fraction_inside(fake, real, k), _fraction_inside(real, fake, k)
+
+
+def density_coverage(real: np.ndarray, fake: np.ndarray, k: int = 5) -> tuple[float, float]:
+    """Density and coverage, computed in float64.
+
+    Args:
+        real: float[N, D] features of real images.
+        fake: float[M, D] features of generated images.
+        k: which neighbour's distance is a real ball's radius; 5 in the paper.
+
+    Returns:
+        ``(density, coverage)``: the mean number of real balls that a generated row lies in, divided by ``k`` (about 1
+        for a perfect model, and it may be more), and the fraction of real balls that hold a generated row.
+
+    Raises:
+        ValueError: if the features do not belong together, or ``k`` is not in 1 .. N - 1.
+    """
+    real, fake = _centred_pair(real, fake, k, len(real) - 1)
+    radii = squared_radii(real, k)
+    memberships, covered = 0, np.zeros(len(real), bool)
+    for _, distances in distance_blocks(fake, real):
+        inside = distances <= radii
+        memberships += int(inside.sum())
+        covered |= inside.any(axis=0)
+    return memberships / (k * len(fake)), float(covered.mean())
+
+
+def _centred_pair(real: np.ndarray, fake: np.ndarray, k: int, limit: int) -> tuple[np.ndarray, np.ndarray]:
     real, fake = checked_pair(real, fake)
-    limit = min(len(real), len(fake)) - 1
     if not 1 <= k <= limit:
         raise ValueError(
             f"k is {k}; allowed are 1 to {limit}, one less than the smaller set ({len(real)}, {len(fake)})"
         )
     # Distances do not change with the origin, and products of centred rows lose fewer digits.
     origin = real.mean(axis=0)
-    real, fake = real - origin, fake - origin
-    return _fraction_inside(fake, real, k), _fraction_inside(real, fake, k)
+    return real - origin, fake - origin
 
 
 def _fraction_inside(points: np.ndarray, manifold: np.ndarray, k: int) -> float:
     """Fraction of the rows of `points` that lie in a ball around some row of `manifold`."""
-    radii = np.concatenate([_kth_neighbour(manifold, start, k) for start in range(0, len(manifold), _ROWS_AT_ONCE)])
-    inside = [
-        (_squared_distances(points[start : start + _ROWS_AT_ONCE], manifold) <= radii).any(axis=1)
-        for start in range(0, len(points), _ROWS_AT_ONCE)
-    ]
+    radii = squared_radii(manifold, k)
+    inside = [(distances <= radii).any(axis=1) for _, distances in distance_blocks(points, manifold)]
     return float(np.concatenate(inside).mean())
-
-
-def _kth_neighbour(rows: np.ndarray, start: int, k: int) -> np.ndarray:
-    """Squared distance to the k-th nearest other row, for the rows from `start` on: float64[<= _ROWS_AT_ONCE]."""
-    chunk = rows[start : start + _ROWS_AT_ONCE]
-    distances = _squared_distances(chunk, rows)
-    distances[np.arange(len(chunk)), start + np.arange(len(chunk))] = np.inf  # itself
-    return np.partition(distances, k - 1, axis=1)[:, k - 1]
-
-
-def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """float64[n, m] squared Euclidean distances between the rows of `a` and of `b`."""
-    return (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None, :] - 2.0 * (a @ b.T)

@@ -39,12 +39,15 @@ _EXACT = jax.lax.Precision.HIGHEST  # a TPU would otherwise multiply in bfloat16
 _FLOOR = 1e-2  # of the mean square: keeps the faint noise of a flat area from being blown up to full strength
 
 
-def random_features(images: np.ndarray, *, progress: Callable[[int, int], None] | None = None) -> np.ndarray:
+def random_features(
+    images: np.ndarray, *, progress: Callable[[int, int], None] | None = None, unrounded: bool = False
+) -> np.ndarray:
     """Features of pictures; a row depends on its own picture only, and is the same bytes in every run on one machine.
 
     Args:
         images: uint8[N, R, R, 3] at any R >= 16, array or memory map.
         progress: called with (images done, N) after every batch.
+        unrounded: the pictures are float32 in 0..255 instead.
 
     Returns:
         float32[N, 256].
@@ -52,7 +55,7 @@ def random_features(images: np.ndarray, *, progress: Callable[[int, int], None] 
     Raises:
         ValueError: if ``images`` is of another type or shape.
     """
-    check_images(images, smallest=16)
+    check_images(images, smallest=16, dtype=np.float32 if unrounded else np.uint8)
     weights = _weights()
     rows = []
     for start in range(0, len(images), _BATCH):
@@ -66,12 +69,15 @@ def random_features(images: np.ndarray, *, progress: Callable[[int, int], None] 
     return np.concatenate(rows)
 
 
-def check_images(images: np.ndarray, *, smallest: int = 1) -> None:
-    """Raises ValueError unless `images` is uint8[N, R, R, 3] with N >= 1 and R >= `smallest`."""
-    shape, dtype = np.shape(images), getattr(images, "dtype", type(images))
+def check_images(images: np.ndarray, *, smallest: int = 1, dtype: type = np.uint8) -> None:
+    """Raises ValueError unless `images` is `dtype`[N, R, R, 3] with N >= 1 and R >= `smallest`."""
+    shape, found = np.shape(images), getattr(images, "dtype", type(images))
     fits = len(shape) == 4 and shape[0] > 0 and shape[1] == shape[2] and shape[1] >= smallest and shape[3] == 3
-    if not fits or dtype != np.uint8:
-        raise ValueError(f"images are {dtype} {shape}; allowed is uint8 [N, R, R, 3] with N >= 1 and R >= {smallest}")
+    if not fits or found != dtype:
+        wanted = np.dtype(dtype).name
+        raise ValueError(
+            f"images are {found} {shape}; allowed is {wanted} [N, R, R, 3] with N >= 1 and R >= {smallest}"
+        )
 
 
 @cache
@@ -97,7 +103,7 @@ def _weights() -> dict[str, np.ndarray]:
 
 @jax.jit
 def _network(weights: dict[str, jax.Array], images: jax.Array) -> jax.Array:
-    """uint8[B, R, R, 3] -> float32[B, 256]."""
+    """uint8 or float32 [B, R, R, 3] in 0..255 -> float32[B, 256]."""
     x = images.astype(jnp.float32) / 127.5 - 1.0
     if x.shape[1] > _LARGEST:
         x = jax.image.resize(x, (len(x), _LARGEST, _LARGEST, 3), "linear", antialias=True, precision=_EXACT)

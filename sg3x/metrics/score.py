@@ -12,9 +12,11 @@ import numpy as np
 
 from sg3x.files.atomic import atomic_folder
 from sg3x.metrics.extractor import Extractor, Progress
-from sg3x.metrics.frechet import feature_statistics, frechet_distance
+from sg3x.metrics.spectrum import spectrum_of
+from sg3x.metrics.uncertainty import frechet_estimate, kernel_estimate
 
 _DIGITS = 7  # significant; the last bits of a float64 depend on the linear algebra library and its threads
+_PUBLISHED = 50_000  # samples that published FIDs are made of
 _FEATURES = "features.npy"
 _ABOUT = "reference.json"
 
@@ -27,19 +29,34 @@ class Reference:
         features: float32[N, D].
         extractor: record of what computed them, for `extractor_from_record`.
         dataset_fingerprint: of the images they are features of.
+        originals: how many of the rows are pictures; the rest, if any, are their mirror images.
+        spectrum: power spectrum float64[R/2] of the images, see `sg3x.metrics.spectrum`; empty where it is not known.
     """
 
     features: np.ndarray
     extractor: dict[str, str | int | None]
     dataset_fingerprint: str
+    originals: int
+    spectrum: np.ndarray
 
 
 def compute_reference(
-    images: np.ndarray, extractor: Extractor, dataset_fingerprint: str, *, progress: Progress | None = None
+    images: np.ndarray,
+    extractor: Extractor,
+    dataset_fingerprint: str,
+    *,
+    originals: int | None = None,
+    progress: Progress | None = None,
 ) -> Reference:
-    """Features of the real images uint8[N, R, R, 3]; ``progress`` is called with (images done, N)."""
+    """Features and spectrum of the real images uint8[N, R, R, 3]; ``progress`` is called with (images done, N).
+
+    Args:
+        originals: how many of them are pictures, the rest being their mirror images; None: all.
+    """
     features = extractor.features(images, progress=progress)
-    return Reference(features, extractor.record(), dataset_fingerprint)
+    spectrum = spectrum_of(images) if images.shape[1] >= 8 else np.empty(0)
+    count = len(features) if originals is None else originals
+    return Reference(features, extractor.record(), dataset_fingerprint, count, spectrum)
 
 
 def save_reference(folder: Path, reference: Reference) -> None:
@@ -51,6 +68,8 @@ def save_reference(folder: Path, reference: Reference) -> None:
         "dataset_fingerprint": reference.dataset_fingerprint,
         "extractor": reference.extractor,
         "num_real": len(reference.features),
+        "originals": reference.originals,
+        "spectrum": [rounded(power) for power in reference.spectrum],
     }
     with atomic_folder(Path(folder)) as partial:
         content = io.BytesIO()
@@ -69,13 +88,19 @@ def load_reference(folder: Path) -> Reference:
     try:
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
         features = np.load(folder / _FEATURES, mmap_mode="r", allow_pickle=False)
-        reference = Reference(features, about["extractor"], about["dataset_fingerprint"])
+        spectrum = np.array(about["spectrum"], np.float64)
+        reference = Reference(features, about["extractor"], about["dataset_fingerprint"], about["originals"], spectrum)
         expected = (about["num_real"], about["extractor"]["dimension"])
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"{folder} holds no reference features ({error}); run the reference stage again") from error
     if features.shape != expected:
         raise ValueError(f"{folder} holds features {features.shape}, its {_ABOUT} says {expected}; run the stage again")
     return reference
+
+
+def rounded(value: float) -> float:
+    """To 7 significant digits: what a score is written down with."""
+    return float(f"{value:.{_DIGITS}g}")
 
 
 def score(
@@ -85,7 +110,7 @@ def score(
     *,
     progress: Progress | None = None,
 ) -> dict[str, float | int | str]:
-    """Fréchet distance of generated images to the reference, as a flat dict for `dvc metrics`.
+    """Fréchet and kernel distance of generated images to the reference, as a flat dict for `dvc metrics`.
 
     Args:
         fake: uint8[N, R, R, 3], or batches of it in order. The score does not depend on how they are cut.
@@ -94,14 +119,15 @@ def score(
         progress: called with (images done, N); N is 0 where batches come from a generator.
 
     Returns:
-        ``fid`` or ``frechet_random`` (to 7 significant digits), ``num_fake``, ``num_real``, ``extractor``, ``resize``,
-        ``dataset_fingerprint``; ``extractor_sha256`` where it is a file; ``caveat`` where the number says little.
+        ``fid`` and ``kid``, or ``frechet_random`` and ``kernel_random`` (7 significant digits), each with ``_stderr``
+        and the first with ``_infinity`` where there are samples enough; ``num_fake``, ``num_real``, ``extractor``,
+        ``resize``, ``dataset_fingerprint``; ``extractor_sha256`` where it is a file; ``caveat`` where the numbers say
+        little.
 
     Raises:
         ValueError: if the extractor is another one than the reference's, or there are fewer than two images.
     """
-    if extractor.record() != reference.extractor:
-        raise ValueError(f"the reference is of {reference.extractor}, the extractor is {extractor.record()}: no score")
+    check_extractor(reference, extractor)
     if isinstance(fake, np.ndarray):
         features = extractor.features(fake, progress=progress)
     else:
@@ -111,24 +137,46 @@ def score(
     return score_features(features, reference)
 
 
+def check_extractor(reference: Reference, extractor: Extractor) -> None:
+    """Raises ValueError if features of the one would be compared with features of another."""
+    if extractor.record() != reference.extractor:
+        raise ValueError(f"the reference is of {reference.extractor}, the extractor is {extractor.record()}: no score")
+
+
 def score_features(fake: np.ndarray, reference: Reference) -> dict[str, float | int | str]:
     """`score` on features float[N, D] that are already there."""
     if len(fake) < 2:
         raise ValueError(f"{len(fake)} generated images (evaluate.num_samples); allowed are 2 and more")
-    distance = frechet_distance(*feature_statistics(reference.features), *feature_statistics(fake))
+    result = {key: rounded(value) for key, value in _distances(fake, reference).items() if value is not None}
+    caveat = _caveat(len(fake), len(reference.features), fake.shape[1], str(reference.extractor["metric"]))
+    return {**result, **circumstances(len(fake), reference), **({"caveat": caveat} if caveat else {})}
+
+
+def _distances(fake: np.ndarray, reference: Reference) -> dict[str, float | None]:
+    frechet = frechet_estimate(reference.features, fake)
+    kernel, kernel_stderr = kernel_estimate(reference.features, fake)
+    name = str(reference.extractor["metric"])
+    kernel_name = "kid" if name == "fid" else "kernel_random"
+    return {
+        name: frechet.distance,
+        f"{name}_stderr": frechet.stderr,
+        f"{name}_infinity": frechet.infinity,
+        kernel_name: kernel,
+        f"{kernel_name}_stderr": kernel_stderr,
+    }
+
+
+def circumstances(num_fake: int, reference: Reference) -> dict[str, float | int | str]:
+    """What has to stand beside every number."""
     about = reference.extractor
-    result: dict[str, float | int | str] = {
-        str(about["metric"]): float(f"{distance:.{_DIGITS}g}"),
-        "num_fake": len(fake),
+    found: dict[str, float | int | str] = {
+        "num_fake": num_fake,
         "num_real": len(reference.features),
         "extractor": str(about["name"]),
         "resize": str(about["resize"]),
         "dataset_fingerprint": reference.dataset_fingerprint,
     }
-    if about["sha256"]:
-        result["extractor_sha256"] = str(about["sha256"])
-    caveat = _caveat(len(fake), len(reference.features), fake.shape[1])
-    return result | ({"caveat": caveat} if caveat else {})
+    return found | ({"extractor_sha256": str(about["sha256"])} if about["sha256"] else {})
 
 
 def _batch_features(
@@ -142,12 +190,14 @@ def _batch_features(
             progress(done, 0)
 
 
-def _caveat(num_fake: int, num_real: int, dimension: int) -> str:
-    """Says when a covariance has no full rank, where the distance is biased upwards and depends on the counts."""
+def _caveat(num_fake: int, num_real: int, dimension: int, metric: str) -> str:
+    """Says when a covariance has no full rank, where the distance is biased upwards, and when a FID is of few samples."""
     few = [f"{n} {what}" for n, what in ((num_fake, "generated"), (num_real, "real")) if n <= dimension]
-    if not few:
-        return ""
-    return (
-        f"{' and '.join(few)} images for {dimension} features: the covariance is singular and the distance biased "
-        "upwards; compare only with scores of the same counts"
-    )
+    if few:
+        return (
+            f"{' and '.join(few)} images for {dimension} features: the covariance is singular and the distance biased "
+            "upwards; compare only with scores of the same counts"
+        )
+    if metric == "fid" and num_fake < _PUBLISHED:
+        return f"{num_fake} samples: biased upwards against published FIDs, which are of {_PUBLISHED}"
+    return ""

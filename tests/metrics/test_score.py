@@ -9,6 +9,7 @@ import pytest
 from sg3x.metrics.extractor import Extractor
 from sg3x.metrics.frechet import feature_statistics, frechet_distance
 from sg3x.metrics.score import Reference, compute_reference, load_reference, save_reference, score, score_features
+from sg3x.metrics.uncertainty import kernel_estimate
 
 
 def mean_colours(images, *, progress=None):
@@ -39,6 +40,10 @@ def test_the_number_and_what_must_be_known_of_it(reference):
     statistics = (*feature_statistics(mean_colours(pictures(60, 0))), *feature_statistics(mean_colours(fake)))
     found = score(fake, reference, extractor())
     assert found.pop("frechet_random") == pytest.approx(frechet_distance(*statistics), rel=1e-6)
+    assert found.pop("kernel_random") == pytest.approx(
+        kernel_estimate(mean_colours(pictures(60, 0)), mean_colours(fake))[0]
+    )
+    assert found.pop("frechet_random_stderr") > 0 and found.pop("kernel_random_stderr") > 0
     assert found == {
         "num_fake": 40,
         "num_real": 60,
@@ -51,7 +56,9 @@ def test_the_number_and_what_must_be_known_of_it(reference):
 def test_only_inception_scores_are_called_fid():
     inception = extractor(metric="fid", sha256="a" * 64)
     found = score(pictures(40, 1), compute_reference(pictures(60, 0), inception, "x"), inception)
-    assert "fid" in found and "frechet_random" not in found and found["extractor_sha256"] == "a" * 64
+    assert {"fid", "kid"} <= found.keys() and not any("random" in key for key in found)
+    assert "published FIDs" in found["caveat"] or "singular" in found["caveat"]
+    assert found["extractor_sha256"] == "a" * 64
 
 
 def test_batches_score_as_the_whole(reference):
@@ -102,13 +109,14 @@ def test_reference_round_trip_with_the_same_bytes_at_another_time(reference, tmp
     loaded = load_reference(tmp_path / "a")
     np.testing.assert_array_equal(loaded.features, reference.features)
     assert (loaded.extractor, loaded.dataset_fingerprint) == (reference.extractor, "f1n9e2")
+    assert loaded.originals == 60 and loaded.spectrum.size == 0  # too small for a spectrum
     assert score_features(mean_colours(pictures(40, 1)), loaded) == score(pictures(40, 1), reference, extractor())
 
 
 def test_a_saved_reference_replaces_the_old_one_whole(reference, tmp_path):
     save_reference(tmp_path / "out", reference)
     (tmp_path / "out" / "stray").write_text("old")
-    save_reference(tmp_path / "out", Reference(reference.features[:5], reference.extractor, "new"))
+    save_reference(tmp_path / "out", Reference(reference.features[:5], reference.extractor, "new", 5, np.empty(0)))
     assert sorted(f.name for f in (tmp_path / "out").iterdir()) == ["features.npy", "reference.json"]
     assert load_reference(tmp_path / "out").dataset_fingerprint == "new"
 

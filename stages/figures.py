@@ -1,0 +1,66 @@
+"""Sheets and films of the final model: truncation, mixing, walks, texture sticking, motion, spectra, neighbours."""
+
+import json
+
+import numpy as np
+
+from sg3x.config import stage_params
+from sg3x.data.prepare import load_arrays
+from sg3x.files.atomic import atomic_folder
+from sg3x.files.tables import parse_tsv
+from sg3x.networks.store import load_generator
+from sg3x.render.analysis import neighbour_sheet, plot_spectrum
+from sg3x.render.explore import draw, mixing_sheet, truncation_sheet, walk_grid
+from sg3x.render.images import save_png
+from sg3x.render.plain import PlainGenerator
+from sg3x.render.sticking import motion_film, sticking_sheet
+from sg3x.render.video import write_mp4
+from sg3x.render.walk import seed_latents, walk_keyframes
+from stages.common import ARRAYS, FIGURES, MODEL, RESULTS, main, use_compilation_cache
+
+_STICKING_SIZE = 256  # one line of pixels per step: fewer would not show the stripes
+_LOOPS, _LOOP_COLUMNS, _LOOP_SEEDS = 8, 4, 3
+
+
+def figures() -> None:
+    params = stage_params("figures").figures
+    use_compilation_cache()
+    generator = load_generator(MODEL)
+    plain = PlainGenerator(generator)
+    metrics = json.loads((RESULTS / "metrics.json").read_text())
+    seeds, look = list(params.seeds), {"batch": params.batch_size, "size": params.size}
+    with atomic_folder(FIGURES) as folder:
+        save_png(folder / "truncation.png", truncation_sheet(generator, seeds, **look))
+        half = -(-len(seeds) // 2)
+        rows, columns = seeds[:half], [seed + 100 for seed in seeds]
+        mixed = mixing_sheet(generator, rows, columns, truncation_psi=params.truncation_psi, **look)
+        save_png(folder / "mixing.png", mixed)
+        loops = [[seeds[0] + _LOOP_SEEDS * i + j for j in range(_LOOP_SEEDS)] for i in range(_LOOPS)]
+        film = walk_grid(
+            generator, loops, frames=params.frames, columns=_LOOP_COLUMNS, truncation_psi=params.truncation_psi, **look
+        )
+        write_mp4(folder / "walks.mp4", film, fps=params.fps)
+        ws = walk_keyframes(generator, seeds[:1], truncation_psi=params.truncation_psi)
+        decibels = (metrics.get("eq_t"), metrics.get("eq_t_plain"))
+        save_png(folder / "sticking.png", sticking_sheet(generator, plain, ws, size=_STICKING_SIZE, decibels=decibels))
+        rotate = generator.config.use_radial_filters
+        motion = motion_film(generator, plain, ws, frames=params.frames, size=2 * params.size, rotate=rotate)
+        write_mp4(folder / "motion.mp4", motion, fps=params.fps)
+        _draw_analysis(folder, generator, metrics, params)
+    print(f"{FIGURES}: {', '.join(sorted(p.name for p in FIGURES.iterdir()))}")
+
+
+def _draw_analysis(folder, generator, metrics, params) -> None:
+    plot_spectrum(folder / "spectrum.png", parse_tsv((RESULTS / "spectrum.tsv").read_text()))
+    found = json.loads((RESULTS / "neighbours.json").read_text())
+    chosen = [entry["seed"] for entries in found.values() for entry in entries]
+    ws = np.asarray(generator.mapping(seed_latents(chosen, generator.z_dim)))
+    samples = dict(zip(chosen, draw(generator, ws, params.batch_size), strict=True))
+    ratio = next(value for key, value in metrics.items() if key.startswith("neighbour_ratio"))
+    images, _ = load_arrays(ARRAYS)
+    sheet = neighbour_sheet(found, samples.__getitem__, images, size=params.size * 3 // 4, ratio=ratio)
+    save_png(folder / "neighbours.png", sheet)
+
+
+if __name__ == "__main__":
+    main(figures)
