@@ -98,10 +98,10 @@ def load_pickle(path: str | Path) -> NvidiaNetworks:
     """
     found = read_snapshot(path)
     named = {"G": found.generator, "D": found.discriminator, "G_ema": found.generator_ema}
-    networks = {}
+    opened: dict[str, Any] = {}
     for name, state in named.items():
         try:
-            networks[name] = None if state is None else _network(name, state)
+            opened[name] = None if state is None else _network(name, state)
         except (ValueError, TypeError, ArithmeticError, MemoryError) as error:
             raise UnsafePickleError(f"{path}: {name}: {error}") from None
     meta: dict[str, Any] = {
@@ -111,7 +111,7 @@ def load_pickle(path: str | Path) -> NvidiaNetworks:
     }
     meta["frozen"] = [] if found.discriminator is None else list(found.discriminator.frozen)
     meta["training_set"] = found.training_set
-    return NvidiaNetworks(networks["G"], networks["G_ema"], networks["D"], meta)
+    return NvidiaNetworks(opened["G"], opened["G_ema"], opened["D"], meta)
 
 
 def _network(name: str, state: NetworkState) -> Generator | Discriminator:

@@ -17,7 +17,7 @@ from sg3x.interop.unpickle import Interpreter, Node, Reducer, UnsafePickleError
 MAX_STORAGES = 50_000
 _MAGIC = 0x1950A86A20F9469CFC6C
 _BLOB_OPCODES = 200  # per pickle inside a storage's blob: five tiny ones
-_STORAGE_TYPES = {"torch.FloatStorage": np.dtype("<f4"), "torch.HalfStorage": np.dtype("<f2")}
+_STORAGE_TYPES: dict[str, np.dtype] = {"torch.FloatStorage": np.dtype("<f4"), "torch.HalfStorage": np.dtype("<f2")}
 _NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 _MAX_VALUES = 100_000  # of a numpy array: attributes hold sizes and cut-offs, weights are tensors
 
@@ -142,8 +142,8 @@ def read_storage(blob: bytes) -> np.ndarray:
     keys = pickle()
     if len(found) != 1 or type(keys) is not list or keys != [found[0][1]]:
         raise UnsafePickleError("a stream with other than one storage is refused")
-    kind, _, count = found[0]
-    return _raw_numbers(blob, stream.tell(), _STORAGE_TYPES[kind], count)
+    name, _, count = found[0]
+    return _raw_numbers(blob, stream.tell(), _STORAGE_TYPES[name], count)
 
 
 def _raw_numbers(blob: bytes, start: int, dtype: np.dtype, count: int) -> np.ndarray:
@@ -157,7 +157,7 @@ def _raw_numbers(blob: bytes, start: int, dtype: np.dtype, count: int) -> np.nda
 
 
 def _tensor(arguments: tuple) -> Tensor:
-    storage, offset, size, stride, grad, hooks = _checked(
+    storage, offset, size, stride, _, hooks = _checked(
         "_rebuild_tensor_v2", arguments, Storage, int, tuple, tuple, bool, dict
     )
     if hooks:

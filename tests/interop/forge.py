@@ -4,7 +4,7 @@ import io
 import pickle
 import struct
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class Persistent:
 class Forger(pickle._Pickler):
     """Python's own pickler, taught the classes above."""
 
-    dispatch = dict(pickle._Pickler.dispatch)
+    dispatch: ClassVar = dict(pickle._Pickler.dispatch)
 
     def save_name(self, name):
         if self.proto >= 4:

@@ -62,6 +62,21 @@ def shared_modules(levels):
     return forge.dumps({"G_ema": inner})
 
 
+F8 = forge.numpy_dtype("f8")
+
+
+def persistent(meta, state=None):
+    return forge.dumps({"G_ema": Call(PERSISTENT, (meta,), state)})
+
+
+def ndarray(state, of="ndarray"):
+    return Call(Name("numpy.core.multiarray", "_reconstruct"), (Name("numpy", of), (0,), b"b"), state)
+
+
+def average_dtype(state):
+    return forge.dumps({"G_ema": Call(Name("numpy", "dtype"), ("f8", False, True), state)})
+
+
 def nested_modules(depth):
     inner = forge.module("Layer")
     for _ in range(depth):
@@ -170,11 +185,11 @@ FILES = {
     "average is text": forge.dumps({"G_ema": "x"}),
     "unknown entries": forge.dumps({"G_ema": None, "extra": 1}),
     "more bytes after the end": forge.dumps({"G_ema": forge.module("Generator")}) + b"x",
-    "not a class": forge.dumps({"G_ema": Call(PERSISTENT, ({"type": "function", "class_name": "G", "state": {}},))}),
-    "no state": forge.dumps({"G_ema": Call(PERSISTENT, ({"type": "class", "class_name": "G"},))}),
-    "state is a list": forge.dumps({"G_ema": Call(PERSISTENT, ({"type": "class", "class_name": "G", "state": []},))}),
+    "not a class": persistent({"type": "function", "class_name": "G", "state": {}}),
+    "no state": persistent({"type": "class", "class_name": "G"}),
+    "state is a list": persistent({"type": "class", "class_name": "G", "state": []}),
     "two arguments": forge.dumps({"G_ema": Call(PERSISTENT, ({}, {}))}),
-    "BUILD of a module": forge.dumps({"G_ema": Call(PERSISTENT, ({"type": "class", "class_name": "G", "state": {}},), {"class_name": "x"})}),
+    "BUILD of a module": persistent({"type": "class", "class_name": "G", "state": {}}, {"class_name": "x"}),
     "hooks": state(_forward_pre_hooks={0: "x"}),
     "parameters are a list": state(_parameters=[1]),
     "a module is a number": state(_modules={"a": 1}),
@@ -214,13 +229,13 @@ FILES = {
     "a storage of text": forge.dumps({"G_ema": Call(STORAGE, ("text",))}),
     "a dtype of objects": forge.dumps({"G_ema": Call(Name("numpy", "dtype"), ("O8", False, True))}),
     "a dtype made twice": forge.dumps({"G_ema": Call(Call(Name("numpy", "dtype"), ()), ())}),
-    "big-endian": forge.dumps({"G_ema": Call(Name("numpy", "dtype"), ("f8", False, True), (3, ">", None, None, None, -1, -1, 0))}),
-    "a dtype with fields": forge.dumps({"G_ema": Call(Name("numpy", "dtype"), ("f8", False, True), (3, "<", None, ("a",), {}, 8, 1, 0))}),
-    "an array of objects": state(x=Call(Name("numpy.core.multiarray", "_reconstruct"), (Name("numpy", "ndarray"), (0,), b"b"), (1, (1,), "O", False, [1]))),
-    "an array of another class": state(x=Call(Name("numpy.core.multiarray", "_reconstruct"), (Name("numpy", "dtype"), (0,), b"b"))),
-    "an array of huge shape": state(x=Call(Name("numpy.core.multiarray", "_reconstruct"), (Name("numpy", "ndarray"), (0,), b"b"), (1, (2**40, 0), forge.numpy_dtype("f8"), False, b""))),
-    "an array of the wrong length": state(x=Call(Name("numpy.core.multiarray", "_reconstruct"), (Name("numpy", "ndarray"), (0,), b"b"), (1, (3,), forge.numpy_dtype("f8"), False, b"12345678"))),
-    "a scalar of the wrong length": state(x=Call(Name("numpy.core.multiarray", "scalar"), (forge.numpy_dtype("f8"), b"1"))),
+    "big-endian": average_dtype((3, ">", None, None, None, -1, -1, 0)),
+    "a dtype with fields": average_dtype((3, "<", None, ("a",), {}, 8, 1, 0)),
+    "an array of objects": state(x=ndarray((1, (1,), "O", False, [1]))),
+    "an array of another class": state(x=ndarray(None, of="dtype")),
+    "an array of huge shape": state(x=ndarray((1, (2**40, 0), F8, False, b""))),
+    "an array of the wrong length": state(x=ndarray((1, (3,), F8, False, b"12345678"))),
+    "a scalar of the wrong length": state(x=Call(Name("numpy.core.multiarray", "scalar"), (F8, b"1"))),
     "an ndarray called": state(x=Call(Name("numpy", "ndarray"), ((2**40,),))),
     "EasyDict called": state(x=Call(forge.EASYDICT, ())),
     "OrderedDict of arguments": state(x=Call(forge.ORDERED, ([("a", 1)],))),
@@ -228,7 +243,7 @@ FILES = {
     "encoding other than latin1": state(x=Call(Name("_codecs", "encode"), ("a", "rot13"))),
     "bytes of a number": state(x=Call(Name("builtins", "bytes"), (2**40,))),
     "a set of lists": state(x=Call(Name("builtins", "set"), ([[1]],))),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", [*OPCODES, *FILES])
