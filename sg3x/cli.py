@@ -11,6 +11,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from sg3x.commands.generate import generate
+from sg3x.commands.import_nvidia import import_nvidia
+from sg3x.commands.info import info
+
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="StyleGAN3 in JAX under DVC. The workflow is `dvc repro`."
 )
@@ -67,3 +71,12 @@ def check(path: Annotated[Path, typer.Argument(help="a parameter file")] = Path(
         f"{path} is valid: StyleGAN3-{params.generator.config} at {params.resolution}x{params.resolution} on "
         f"{params.fetch.source}, batch {params.batch_size}, checkpoints at {ends} kimg"
     )
+
+
+app.command()(import_nvidia)
+app.command()(generate)
+app.command()(info)
+
+
+if __name__ == "__main__":
+    app()
