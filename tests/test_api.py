@@ -20,9 +20,11 @@ CONFIG = GeneratorConfig(16, z_dim=4, w_dim=4, num_layers=2, num_critical=1, cha
 SIGNATURES = {
     "signal.design_lowpass_filter": "(numtaps, cutoff, width, fs, radial=False)",
     "signal.upfirdn2d": "(x, f, up=1, down=1, padding=0, gain=1.0, flip_filter=False",
-    "signal.filtered_lrelu": f"(x, fu=None, fd=None, b=None, up=1, down=1, padding=0, gain={2**0.5}, slope=0.2, clamp=None, flip_filter=False",
+    "signal.filtered_lrelu": "(x, fu=None, fd=None, b=None, up=1, down=1, padding=0, gain=1.4142135623730951, "
+    "slope=0.2, clamp=None, flip_filter=False",
     "networks.modulated_conv2d": "(x, w, s, demodulate=True, padding=0, input_gain=None)",
     "networks.layer_schedule": "(config)",
+    "interop.nvidia.load_pickle": "(path)",
     "interop.nvidia.generator_from_state_dict": "(state_dict, **init_kwargs)",
     "interop.nvidia.discriminator_from_state_dict": "(state_dict, **init_kwargs)",
     "training.augment_images": "(images, p, key, *, config, debug_percentile=None)",
@@ -47,7 +49,7 @@ def test_names_are_attributes_with_the_documented_signatures(name):
 
 
 def test_importing_sg3x_alone_is_enough_and_light():
-    code = "import sys, sg3x; assert 'jax' not in sys.modules; sg3x.interop.nvidia.generator_from_state_dict; sg3x.signal.upfirdn2d"
+    code = "import sys, sg3x; assert 'jax' not in sys.modules; sg3x.interop.nvidia.load_pickle; sg3x.signal.upfirdn2d"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
 from sg3x.interop.options import discriminator_config, generator_config
+from sg3x.interop.snapshot import NetworkState, read_snapshot
 from sg3x.interop.statedict import (
     TRANSFORM,
     check_discriminator_filters,
@@ -18,13 +21,17 @@ from sg3x.interop.statedict import (
     to_our_layout,
     to_reference_layout,
 )
+from sg3x.interop.unpickle import UnsafePickleError
 from sg3x.networks.discriminator import init_discriminator
 from sg3x.networks.generator import init_generator
 from sg3x.networks.model import Discriminator, Generator
 
 __all__ = [
+    "NvidiaNetworks",
+    "UnsafePickleError",
     "discriminator_from_state_dict",
     "generator_from_state_dict",
+    "load_pickle",
     "to_our_layout",
     "to_reference_layout",
 ]
@@ -63,3 +70,56 @@ def discriminator_from_state_dict(state_dict: Mapping[str, Any], **init_kwargs: 
     values = params_from_state_dict(state, params)
     check_discriminator_filters(state)
     return Discriminator(config, values)
+
+
+@dataclass(frozen=True)
+class NvidiaNetworks:
+    """The networks of one file, ready to use. `generator` and `discriminator` are None when the file lacks them.
+
+    `meta` is plain: class_name and init_kwargs of "G", "D" and "G_ema", frozen (D's frozen weights), training_set.
+    """
+
+    generator: Generator | None  # the weights being trained
+    generator_ema: Generator  # their average: the one to draw with
+    discriminator: Discriminator | None
+    meta: dict[str, Any]
+
+
+def load_pickle(path: str | Path) -> NvidiaNetworks:
+    """The networks of a StyleGAN3 snapshot (network-snapshot-*.pkl, or a published stylegan3-{t,r}-*.pkl).
+
+    Only numpy reads the file: pickle opcodes are interpreted against a short allow-list, nothing is imported or called by
+    the file's word, and memory stays within a small multiple of the file's size. See `sg3x.interop.unpickle`.
+
+    Raises:
+        UnsafePickleError: (a ValueError) the file asks for more than a network needs, is damaged, or holds another kind
+            of network; the message says what was refused and where.
+        ValueError: the arrays do not fit the options they were stored with.
+    """
+    found = read_snapshot(path)
+    named = {"G": found.generator, "D": found.discriminator, "G_ema": found.generator_ema}
+    opened: dict[str, Any] = {}
+    for name, state in named.items():
+        try:
+            opened[name] = None if state is None else _network(name, state)
+        except (ValueError, TypeError, ArithmeticError, MemoryError) as error:
+            raise UnsafePickleError(f"{path}: {name}: {error}") from None
+    meta: dict[str, Any] = {
+        name: {"class_name": state.class_name, "init_kwargs": state.init_kwargs}
+        for name, state in named.items()
+        if state is not None
+    }
+    meta["frozen"] = [] if found.discriminator is None else list(found.discriminator.frozen)
+    meta["training_set"] = found.training_set
+    return NvidiaNetworks(opened["G"], opened["G_ema"], opened["D"], meta)
+
+
+def _network(name: str, state: NetworkState) -> Generator | Discriminator:
+    if name == "D":
+        if state.class_name != "Discriminator":
+            raise ValueError(f"a {state.class_name!r} is not a discriminator of StyleGAN2")
+        return discriminator_from_state_dict(state.arrays, **state.init_kwargs)
+    if state.class_name != "Generator" or "synthesis.input.freqs" not in state.arrays:
+        kind = "StyleGAN2" if "synthesis.b4.const" in state.arrays else repr(state.class_name)
+        raise ValueError(f"a {kind} generator: only StyleGAN3's (configurations T and R) can be read")
+    return generator_from_state_dict(state.arrays, **state.init_kwargs)

@@ -58,6 +58,13 @@ IGNORED = (
     "mapping_kwargs.w_avg_beta", "freeze_layers",
 )  # fmt: skip
 
+# What numbers may be: larger ones are no network's, and would only fill the memory.
+LIMITS = {
+    "z_dim": 65536, "c_dim": 65536, "w_dim": 65536, "img_resolution": 4096, "img_channels": 1024, "num_layers": 64,
+    "mapping_layers": 64, "margin_size": 256, "conv_kernel": 15, "filter_size": 64, "lrelu_upsampling": 16,
+    "channel_base": 2**24, "channel_max": 65536, "cmap_dim": 65536, "mbstd_num_channels": 1024,
+}  # fmt: skip
+
 _GROUPS = ("mapping_kwargs", "block_kwargs", "epilogue_kwargs", "synthesis_kwargs")
 
 
@@ -83,7 +90,7 @@ def _translated(
     options = {}
     for name, value in _flattened(init_kwargs).items():
         if name in names:
-            options[names[name]] = plain(value)
+            options[names[name]] = _number(network, name, names[name], plain(value))
         elif name in fixed:
             if plain(value) != fixed[name]:
                 raise ValueError(f"{network} option {name}={value!r}: only {fixed[name]!r} is supported")
@@ -92,6 +99,17 @@ def _translated(
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
             raise ValueError(f"unknown {network} option {name!r}; the nearest known one is {near!r}")
     return options
+
+
+def _number(network: str, name: str, field: str, value: Any) -> Any:
+    """`value`, if a network can have it."""
+    most = LIMITS.get(field)
+    whole = most is not None and isinstance(value, int) and not isinstance(value, bool)
+    if most is not None and value is not None and not (whole and 0 <= value <= most):
+        raise ValueError(f"{network} option {name}={value!r} must be a whole number from 0 to {most}")
+    if isinstance(value, float) and not np.isfinite(value):
+        raise ValueError(f"{network} option {name}={value!r} must be finite")
+    return value
 
 
 def _flattened(init_kwargs: Mapping[str, Any]) -> dict[str, Any]:

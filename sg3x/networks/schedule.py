@@ -56,6 +56,12 @@ class GeneratorConfig:
             raise ValueError(f"num_critical={self.num_critical} must lie in 0..num_layers-1={self.num_layers - 1}")
         if self.conv_kernel < 1 or self.filter_size < 1 or self.lrelu_upsampling < 1 or self.margin_size < 0:
             raise ValueError("conv_kernel, filter_size, lrelu_upsampling must be at least 1 and margin_size at least 0")
+        for name in ("first_cutoff", "first_stopband", "last_stopband_rel"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}={getattr(self, name)} must be positive")
+        for name in ("z_dim", "w_dim", "img_channels", "channel_base", "channel_max"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
         if self.activation_dtype not in ("float32", "bfloat16"):
             raise ValueError(f"activation_dtype={self.activation_dtype!r} must be 'float32' or 'bfloat16'")
 

@@ -160,13 +160,13 @@ def test_result_of_an_image_does_not_depend_on_the_rest_of_its_batch():
 
 
 def test_eager_and_jit_agree():
-    """To 1e-6 of the largest value on pictures as smooth as real ones: what may differ is a rounding of positions."""
+    """To 3e-6 of the largest value on pictures as smooth as real ones: what may differ is a rounding of positions."""
     phase = jnp.arange(32) / 5
     images = jnp.stack([jnp.sin(phase[:, None] * k + phase[None, :]) for k in (0.3, 0.7, 1.0)], axis=-1)[None]
     images = jnp.concatenate([images, -images])
     jitted = augment(images, 0.7, KEY, config=ALL)
     np.testing.assert_allclose(
-        jitted, augment_images(images, 0.7, KEY, config=ALL), atol=1e-6 * float(jnp.abs(jitted).max())
+        jitted, augment_images(images, 0.7, KEY, config=ALL), atol=3e-6 * float(jnp.abs(jitted).max())
     )
 
 
@@ -237,7 +237,7 @@ def test_batch_sharded_over_devices_gives_the_same_without_communication():
     assert not [op for op in ("all-gather", "all-reduce", "all-to-all", "permute") if op in compiled.as_text()]
     sharded = compiled(images, 0.9)
     assert sharded.sharding.is_equivalent_to(sharding, 4)
-    np.testing.assert_allclose(sharded, squared_gradient(pictures(), 0.9), atol=1e-5)
+    np.testing.assert_allclose(sharded, squared_gradient(pictures(), 0.9), rtol=2e-6, atol=1e-5)
 
 
 @pytest.mark.parametrize(

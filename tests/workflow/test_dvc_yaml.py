@@ -29,7 +29,15 @@ def test_every_stage_is_known_and_has_a_script():
 def imported_files(path: Path) -> frozenset[Path]:
     """Project files that `path` imports, those inside functions too."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    tree = ast.parse(path.read_text())
+    # `if TYPE_CHECKING:` never runs.
+    unrun = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in (node for node in ast.walk(tree) if node not in unrun):
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]

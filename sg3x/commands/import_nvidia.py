@@ -1,0 +1,68 @@
+"""`sg3x import-nvidia`: a StyleGAN3 snapshot as a directory that draws, and that training can start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sg3x.commands.errors import one_line_errors
+
+
+def import_nvidia(
+    file: Annotated[Path, typer.Argument(help="network-snapshot-*.pkl or a published stylegan3-{t,r}-*.pkl")],
+    out: Annotated[Path, typer.Argument(help="directory to write, as models/imported")],
+) -> None:
+    """Reads NVIDIA's StyleGAN3 networks without running any code of the file, and writes them as safetensors and JSON."""
+    with one_line_errors():
+        from sg3x.files.fingerprint import hash_file
+        from sg3x.interop.nvidia import load_pickle
+        from sg3x.networks.store import StoredNetworks, save_networks
+
+        if not file.exists():
+            raise ValueError(f"{file} does not exist: give a .pkl file")
+        networks = load_pickle(file)
+        about = {"source": file.name, "sha256": hash_file(file), **networks.meta}
+        stored = StoredNetworks(networks.generator_ema, networks.generator, networks.discriminator, about)
+        save_networks(out, stored)
+        config = networks.generator_ema.config
+        kind = "R" if config.use_radial_filters else "T"
+        typer.echo(
+            f"{out}: StyleGAN3-{kind}, {config.img_resolution}x{config.img_resolution}, "
+            f"{f'{config.c_dim} classes' if config.c_dim else 'unconditional'}"
+        )
+        typer.echo(f"  draw:   sg3x generate {out} --seeds 0-15 --grid 4x4 --out samples-imported")
+        typer.echo(f"  look:   sg3x info {out}")
+        missing = [n for n, x in (("G", networks.generator), ("D", networks.discriminator)) if x is None]
+        if missing or networks.discriminator is None:
+            typer.echo(f"  training cannot start from it: the file has no {' and no '.join(missing)}")
+        else:
+            typer.echo(f"  train:  in params.yaml  init: {{from: {out}, freeze_d: 0}}  and these shapes:")
+            typer.echo(_as_params(config, networks.discriminator.config))
+
+
+def _as_params(generator, discriminator) -> str:
+    """The lines of params.yaml that ask for networks of these shapes."""
+    radial = generator.use_radial_filters
+    share = 2 if radial else 1  # params.yaml says the channels of T; R doubles them
+    lines = {
+        "resolution": generator.img_resolution,
+        "generator": {
+            "config": "R" if radial else "T", "z_dim": generator.z_dim, "w_dim": generator.w_dim,
+            "mapping_layers": generator.mapping_layers, "num_layers": generator.num_layers,
+            "num_critical": generator.num_critical, "channel_base": generator.channel_base // share,
+            "channel_max": generator.channel_max // share, "channels": "null", "margin_size": generator.margin_size,
+        },
+        "discriminator": {
+            "channel_base": discriminator.channel_base, "channel_max": discriminator.channel_max,
+            "mbstd_group_size": discriminator.mbstd_group_size or "null",
+        },
+    }  # fmt: skip
+    text = []
+    for key, value in lines.items():
+        if isinstance(value, dict):
+            text += [f"    {key}:", *(f"      {k}: {v}" for k, v in value.items())]
+        else:
+            text.append(f"    {key}: {value}")
+    return "\n".join(text)

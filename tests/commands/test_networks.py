@@ -1,0 +1,129 @@
+"""`sg3x import-nvidia`, `generate` and `info` on a real snapshot, as a user types them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import sg3x
+from sg3x.cli import app
+from sg3x.files.fingerprint import hash_tree
+from sg3x.networks.store import load_networks
+from sg3x.render.seeds import seed_ws, to_uint8_truncated
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+PICKLE = GOLDEN / "tiny_t32.pkl"
+
+
+def run(*arguments, code=0):
+    result = CliRunner().invoke(app, [str(a) for a in arguments], env={"COLUMNS": "100"})
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory):
+    out = tmp_path_factory.mktemp("import") / "imported"
+    text = run("import-nvidia", PICKLE, out)
+    assert "StyleGAN3-T, 32x32, unconditional" in text and "channel_max: 16" in text
+    return out
+
+
+def picture(path):
+    return np.asarray(Image.open(path))
+
+
+def test_an_import_holds_all_three_networks_as_deterministic_bytes(imported, tmp_path):
+    stored = load_networks(imported)
+    networks = sg3x.interop.nvidia.load_pickle(PICKLE)
+    pairs = [
+        (stored.generator.params, networks.generator_ema.params),
+        (stored.training_generator.params, networks.generator.params),
+        (stored.training_generator.buffers, networks.generator.buffers),
+        (stored.discriminator.params, networks.discriminator.params),
+    ]
+    for mine, theirs in pairs:
+        assert mine.keys() == theirs.keys()
+        for name in mine:
+            np.testing.assert_array_equal(mine[name], theirs[name])
+    assert stored.about["source"] == "tiny_t32.pkl"
+    run("import-nvidia", PICKLE, tmp_path / "again")
+    assert hash_tree(imported) == hash_tree(tmp_path / "again")
+
+
+def test_pictures_are_byte_for_byte_the_references():
+    g = np.load(GOLDEN / "tiny_t32.npz")
+    mine = to_uint8_truncated(sg3x.load_generator(PICKLE)(g["z"]))
+    difference = np.abs(mine.astype(int) - g["img_uint8"])
+    assert difference.max() <= 1 and (difference > 0).mean() < 1e-3
+
+
+def test_generate_draws_seeds_and_a_grid(imported, tmp_path):
+    run("generate", imported, "--seeds", "0-2,7", "--trunc", 0.7, "--grid", "2x2", "--out", tmp_path / "s")
+    assert {p.name for p in (tmp_path / "s").iterdir()} == {
+        "seed0000.png", "seed0001.png", "seed0002.png", "seed0007.png", "grid.png",
+    }  # fmt: skip
+    G = sg3x.load_generator(imported)
+    z = np.random.RandomState(7).randn(1, 16)
+    expected = to_uint8_truncated(G(z, truncation_psi=0.7))[0]
+    assert np.abs(picture(tmp_path / "s" / "seed0007.png").astype(int) - expected).max() <= 1
+    assert picture(tmp_path / "s" / "grid.png").shape == (67, 67, 3)
+
+
+def test_generate_moves_the_picture(imported, tmp_path):
+    run("generate", imported, "--seeds", "3", "--translate", "0.25,0", "--out", tmp_path / "moved")
+    run("generate", imported, "--seeds", "3", "--out", tmp_path / "still")
+    moved, still = (picture(tmp_path / name / "seed0003.png").astype(int) for name in ("moved", "still"))
+    right = np.abs(moved[:, 8:] - still[:, :-8]).mean()  # a quarter of 32 pixels to the right
+    assert right < 0.35 * np.abs(moved - still).mean()
+
+
+def test_style_mixing_takes_the_layers_named(imported, tmp_path):
+    run("generate", imported, "--seeds", "0,1", "--mix", "5", "--styles", "0-15", "--out", tmp_path / "all")
+    run("generate", imported, "--seeds", "0,1", "--mix", "5", "--styles", "4-6", "--out", tmp_path / "some")
+    G = sg3x.load_generator(imported)
+    own, style = np.array(seed_ws(G, [0])), seed_ws(G, [5])
+    all_styles = picture(tmp_path / "all" / "0-5.png").astype(int)
+    assert np.abs(all_styles - to_uint8_truncated(G.synthesis(style))[0]).max() <= 1
+    own[:, 4:7] = style[:, 4:7]
+    assert (
+        np.abs(picture(tmp_path / "some" / "0-5.png").astype(int) - to_uint8_truncated(G.synthesis(own))[0]).max() <= 1
+    )
+    assert (tmp_path / "some" / "grid.png").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments, named",
+    [
+        (["--seeds", "3-1"], "must rise"),
+        (["--seeds", "a"], "neither a number nor a range"),
+        (["--seeds", "1", "--class", "2"], "unconditional"),
+        (["--seeds", "1", "--grid", "8"], "columns x rows"),
+        (["--seeds", "1", "--translate", "1"], "two numbers"),
+        (["--seeds", "1", "--mix", "2", "--styles", "40"], "layers lie in 0..15"),
+        (["--seeds", "1", "--cutoff", "-2", "--trunc", "0.5"], "truncation_cutoff=-2"),
+    ],
+)
+def test_generate_names_what_cannot_be(imported, tmp_path, arguments, named):
+    assert named in run("generate", imported, *arguments, "--out", tmp_path / "x", code=1)
+
+
+def test_info_shows_layers_and_totals_of_every_kind(imported):
+    for path in (imported, PICKLE):
+        text = run("info", path)
+        assert "StyleGAN3-T, 32x32x3" in text and "L13 critical" in text and "L14 ToRGB" in text
+        assert "33,016" in text and "18,297" in text  # the sums of all sizes in the golden states
+        row = next(line for line in text.splitlines() if line.strip().startswith("L5 ")).split()
+        assert row[:7] == ["L5", "52", "32", "4.76", "16", "4/2", "24/12"]
+    assert "dataset32.zip" in text
+
+
+def test_missing_and_hostile_files_are_one_line(tmp_path):
+    assert "does not exist" in run("info", tmp_path / "nothing", code=1)
+    (tmp_path / "bad.pkl").write_bytes(b"\x80\x04cos\nsystem\n.")
+    for command in (["info", tmp_path / "bad.pkl"], ["import-nvidia", tmp_path / "bad.pkl", tmp_path / "out"]):
+        output = run(*command, code=1)
+        assert "'os.system' is refused" in output and len(output.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
