@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from sg3x.allocator import keep_freed_memory
+
 RAW = Path("data/raw")
 ARRAYS = Path("data/arrays")
 REFERENCE = Path("data/reference")
@@ -23,6 +25,7 @@ SCRATCH = Path(os.environ.get("SG3X_SCRATCH", "scratch"))
 
 def main(stage: Callable[[], None]) -> None:
     """Runs a stage; a foreseeable problem is one message and exit status 1, an interruption 130, never a traceback."""
+    keep_freed_memory()
     try:
         stage()
     except KeyboardInterrupt as stopped:

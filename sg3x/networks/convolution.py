@@ -1,7 +1,8 @@
 """Trainable 2-D convolutions (correlations) on [N, H, W, C], with a formulation each platform is fast at.
 
 XLA's CPU weight gradient of a convolution is about a hundred times slower than a matmul of the same size, so on a CPU it
-is written as one matmul per tap. `SG3X_CONV=lax` or `matmul` in the environment overrides the choice.
+is written as matmuls; and 3x3 convolutions between many channels with fewer multiplications (`winograd.py`), where those
+are what costs. `SG3X_CONV=lax` or `matmul` in the environment overrides the choice.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from sg3x.networks.winograd import winograd_conv
 from sg3x.signal.place import on_one_device
 
 FORMULATIONS = ("lax", "matmul")
 # Where the weight gradient goes sample by sample; measured on a CPU with 0.5 MiB of cache a core.
 MANY_PIXELS, FEW_CHANNELS = 24 * 24, 64
+# From how many channels on both sides Winograd's transforms, bound by memory, are cheaper than the multiplications saved.
+WINOGRAD_CHANNELS = 96
 
 
 def conv2d(x: jax.Array, w: jax.Array, padding: int = 0, stride: int = 1, impl: str | None = None) -> jax.Array:
@@ -64,10 +68,16 @@ def _patches_conv(x: jax.Array, w: jax.Array, padding: int, stride: int) -> jax.
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _conv(padding: int, x: jax.Array, w: jax.Array) -> jax.Array:
+    if _is_winograd(w):
+        return winograd_conv(x, w, padding)
     if padding > 0 or w.shape[0] < 3:
         return _lax_conv(x, w, padding)
     # XLA's CPU backend has a slower kernel for unpadded convolutions than for padded ones: pad, and drop the rim.
     return _lax_conv(x, w, 1)[:, 1:-1, 1:-1]
+
+
+def _is_winograd(w: jax.Array) -> bool:
+    return w.shape[:2] == (3, 3) and min(w.shape[2:]) >= WINOGRAD_CHANNELS
 
 
 def _conv_fwd(padding: int, x: jax.Array, w: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
@@ -78,6 +88,8 @@ def _conv_bwd(padding: int, saved: tuple[jax.Array, jax.Array], dy: jax.Array) -
     x, w = saved
     # A convolution's input gradient is a convolution again: calling ourselves keeps second derivatives (R1) fast too.
     dx = conv2d(dy, w[::-1, ::-1].swapaxes(2, 3), w.shape[0] - 1 - padding, impl="matmul")
+    if _is_winograd(w):
+        return dx, jax.vjp(lambda w: winograd_conv(x, w, padding), w)[1](dy)[0]
     return dx, _weight_gradient(x, dy, w, padding).reshape(w.shape)
 
 

@@ -7,7 +7,7 @@ where g is the filter as a correlation. Matrices are built in float64 with numpy
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import jax
@@ -16,6 +16,8 @@ import numpy as np
 
 # A filter as nested tuples: hashable, so that matrices are cached and filters can be static arguments.
 Taps = tuple[float, ...]
+
+TILE = 52  # about how long the longer side of a tile is in `in_tiles`; 32 to 104 were measured
 
 
 def output_size(size: int, numtaps: int, up: int, down: int, pad0: int, pad1: int) -> int:
@@ -57,6 +59,21 @@ def along_w(matrix: np.ndarray | jax.Array, x: jax.Array) -> jax.Array:
     return jnp.einsum("pw,nhwc->nhpc", matrix, x)
 
 
+def in_tiles(matrix: np.ndarray, x: jax.Array, axis: int) -> jax.Array:
+    """The same on axis 0 (H) or 1 (W) of x[H, W, K], leaving out most of the matrix's zeros: tiles of rows, each by the
+    columns it has values in. On a CPU with long enough axes the multiplications saved outweigh the smaller products."""
+    apply = along_w if axis else along_h
+    tiles = max(1, round(max(matrix.shape) / TILE))
+    if tiles == 1:
+        return apply(matrix, x)
+    parts = []
+    for rows in np.array_split(matrix, tiles):
+        columns = np.flatnonzero(rows.any(axis=0))
+        first, last = (int(columns[0]), int(columns[-1]) + 1) if columns.size else (0, 1)
+        parts.append(apply(rows[:, first:last], jax.lax.slice_in_dim(x, first, last, axis=axis)))
+    return jnp.concatenate(parts, axis=axis)
+
+
 @lru_cache(maxsize=128)
 def separable_terms(taps2d: tuple[Taps, ...]) -> tuple[tuple[Taps, Taps], ...]:
     """Writes a 2-D filter as a sum of separable ones: f = sum_k outer(v_k, h_k), exact to float64 rounding.
@@ -87,14 +104,16 @@ class Resampling(NamedTuple):
     gain: float
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """x[N, H, W, C] -> [N, H', W', C], or x[H, W, K] -> [H', W', K]."""
+        """x[N, H, W, C] -> [N, H', W', C], or x[H, W, K] -> [H', W', K] (in tiles)."""
         return self._apply(x, transpose=False)
 
     def transpose(self, y: jax.Array) -> jax.Array:
-        """The adjoint map, [N, H', W', C] -> [N, H, W, C]."""
+        """The adjoint map, [N, H', W', C] -> [N, H, W, C], or [H', W', K] -> [H, W, K] (in tiles)."""
         return self._apply(y, transpose=True)
 
     def _apply(self, x: jax.Array, transpose: bool) -> jax.Array:
+        rows = along_h if x.ndim == 4 else partial(in_tiles, axis=0)
+        columns = along_w if x.ndim == 4 else partial(in_tiles, axis=1)
         if not self.pairs:
             return x if self.gain == 1 else x * self.gain
         total = None
@@ -102,9 +121,9 @@ class Resampling(NamedTuple):
             wmat, hmat = (wmat.T, hmat.T) if transpose else (wmat, hmat)
             # The axis that shrinks most goes first: less to compute on the other one.
             if wmat.shape[0] * hmat.shape[1] <= hmat.shape[0] * wmat.shape[1]:
-                y = along_h(hmat, along_w(wmat, x))
+                y = rows(hmat, columns(wmat, x))
             else:
-                y = along_w(wmat, along_h(hmat, x))
+                y = columns(wmat, rows(hmat, x))
             total = y if total is None else total + y
         assert total is not None
         return total

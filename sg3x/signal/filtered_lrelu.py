@@ -5,7 +5,8 @@
 Formulations behind one signature, all held to the same golden arrays:
 * "reference": the formula, with depthwise convolutions and automatic differentiation. Slow.
 * "banded": both FIRs as banded matrices along H and W, with a hand-written gradient that keeps only x. TPU and GPU.
-* "chunked": the same a few samples at a time, so that the high-rate signal stays in a CPU core's cache. CPU.
+* "chunked": the same a few samples or channels at a time, so that the high-rate signal stays in a CPU's cache, and
+  with most of the matrices' zeros left out. CPU.
 `SG3X_FILTERED_LRELU`, set to one of these names in the environment, overrides the choice everywhere.
 """
 
@@ -95,7 +96,7 @@ def default_formulation() -> str:
 
 
 def _activate(spec: _Spec, v: jax.Array) -> jax.Array:
-    a = jnp.where(v >= 0, v, v * spec.slope) * spec.gain
+    a = jnp.where(v >= 0, v * spec.gain, v * (spec.slope * spec.gain))
     return a if spec.clamp is None else jnp.clip(a, -spec.clamp, spec.clamp)
 
 
@@ -149,21 +150,30 @@ _banded.defvjp(_banded_fwd, _banded_bwd)
 
 
 def _in_chunks(function: Callable[..., jax.Array], up: Resampling, x: jax.Array, *more: jax.Array) -> jax.Array:
-    """function(x, *more) on [N, H, W, C] arrays, a few samples at a time, as [H, W, n, C] inside: long rows for matmuls."""
+    """function(x, *more) on [N, H, W, C] arrays, a few samples or, where one is too large, some of its channels at a
+    time, as [H, W, K] inside: long rows for matmuls, a high-rate signal of about CHUNK_BYTES."""
     n, h, w, c = x.shape
     high = up.pairs[0][1].shape[0] * up.pairs[0][0].shape[0] if up.pairs else h * w
-    fitting = max(1, CHUNK_BYTES // (high * c * x.dtype.itemsize))
-    size = max(d for d in range(1, n + 1) if n % d == 0 and d <= fitting)
+    fitting = max(1, CHUNK_BYTES // (high * x.dtype.itemsize))
+    samples = max(d for d in range(1, n + 1) if n % d == 0 and d <= max(1, fitting // c))
+    channels = max(d for d in range(1, c + 1) if c % d == 0 and d <= max(8, fitting))
 
     def one(chunk: tuple[jax.Array, ...]) -> jax.Array:
         y = function(*(_rows_first(a) for a in chunk))
-        return y.reshape(*y.shape[:2], size, c).transpose(2, 0, 1, 3)
+        return y.reshape(*y.shape[:2], samples, channels).transpose(2, 0, 1, 3)
 
-    if size == n:
+    if samples == n and channels == c:
         return one((x, *more))
-    cut = tuple(a.reshape(n // size, size, *a.shape[1:]) for a in (x, *more))
-    y = jax.lax.map(one, cut)
-    return y.reshape(n, *y.shape[2:])
+    y = jax.lax.map(one, tuple(_cut(a, samples, channels) for a in (x, *more)))
+    y = y.reshape(n // samples, c // channels, samples, *y.shape[2:4], channels)
+    return y.transpose(0, 2, 3, 4, 1, 5).reshape(n, *y.shape[3:5], c)
+
+
+def _cut(x: jax.Array, samples: int, channels: int) -> jax.Array:
+    """[N, H, W, C] -> [chunks, samples, H, W, channels]."""
+    n, h, w, c = x.shape
+    x = x.reshape(n // samples, samples, h, w, c // channels, channels)
+    return x.transpose(0, 4, 1, 2, 3, 5).reshape(-1, samples, h, w, channels)
 
 
 def _rows_first(x: jax.Array) -> jax.Array:

@@ -9,6 +9,7 @@ from sg3x.networks import modulated_conv2d
 from sg3x.networks.convolution import FORMULATIONS, conv2d
 from sg3x.networks.fourier_input import fourier_input
 from sg3x.networks.mapping import apply_mapping, truncate
+from sg3x.networks.winograd import winograd_conv
 
 
 def hwio(w):
@@ -48,6 +49,22 @@ def test_convolution_formulations_agree_to_second_order(padding, stride, kernel)
 
     results = [jax.value_and_grad(lambda x, w, i=impl: penalty(x, w, i), argnums=(0, 1))(x, w) for impl in FORMULATIONS]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3), *results)
+
+
+@pytest.mark.parametrize("padding, size", [(2, (6, 7)), (1, (5, 8)), (0, (6, 6))])
+def test_winograd_convolution_agrees_to_second_order(padding, size, monkeypatch):
+    monkeypatch.setattr("sg3x.networks.convolution.WINOGRAD_CHANNELS", 3)
+    rng = np.random.RandomState(0)
+    x = jnp.asarray(rng.randn(2, *size, 3), jnp.float32)
+    w = jnp.asarray(rng.randn(3, 3, 3, 4), jnp.float32)
+    np.testing.assert_allclose(winograd_conv(x, w, padding), conv2d(x, w, padding, impl="lax"), atol=2e-5)
+
+    def penalty(x, w, impl):
+        inner = jax.grad(lambda x: jnp.sum(jnp.sin(conv2d(x, w, padding, impl=impl))))(x)
+        return jnp.sum(jnp.square(inner))
+
+    results = [jax.value_and_grad(lambda x, w, i=impl: penalty(x, w, i), argnums=(0, 1))(x, w) for impl in FORMULATIONS]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-3), *results)
 
 
 def test_modulated_convolution_names_shapes_that_do_not_fit():
