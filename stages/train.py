@@ -4,12 +4,22 @@ import argparse
 import os
 from pathlib import Path
 
-from sg3x.config import stage_params
+from sg3x.config import load_params, stage_params
 from sg3x.data.prepare import load_arrays
-from sg3x.files.fingerprint import hash_tree
+from sg3x.training.defaults import describe, resolve
+from sg3x.training.launch import launch
 from sg3x.training.loop import Segment, run_segment
 from sg3x.training.options import train_config
+from sg3x.training.processes import is_first, join
+from sg3x.training.scratch import code_fingerprint
 from stages.common import ARRAYS, CHECKPOINTS, SCRATCH, main, use_compilation_cache
+
+ROOT = Path(__file__).parent.parent
+# The code that decides a segment's bytes; as in dvc.yaml.
+CODE = (
+    "stages/train.py", "stages/common.py", "sg3x/config", "sg3x/files", "sg3x/data/prepare.py", "sg3x/data/pictures.py",
+    "sg3x/data/sampler.py", "sg3x/networks", "sg3x/signal", "sg3x/training",
+)  # fmt: skip
 
 
 def train() -> None:
@@ -17,22 +27,33 @@ def train() -> None:
     arguments.add_argument("--from", dest="start", required=True)
     arguments.add_argument("--to", dest="end", required=True)
     given = arguments.parse_args()
+    run = load_params().run  # how, not what: no part of dvc.yaml's params, so that a change reruns nothing
+    launch(run.launcher, ["-m", "stages.train", "--from", given.start, "--to", given.end])
+    join()
     params = stage_params("train")
     use_compilation_cache()
     images, facts = load_arrays(ARRAYS)
+    minutes = os.environ.get("SG3X_CHECKPOINT_MINUTES")
     segment = Segment(
         parent=CHECKPOINTS / given.start,
         out=CHECKPOINTS / given.end,
         end_kimg=int(given.end),
         scratch_root=SCRATCH,
         log_kimg=params.log_kimg,
-        checkpoint_minutes=float(os.environ.get("SG3X_CHECKPOINT_MINUTES", "2")),
         identity={
             "params": params.values(),
             "data": facts["fingerprint"],
-            "code": hash_tree(Path(__file__).parent.parent / "sg3x"),
+            "code": code_fingerprint(ROOT, CODE),
         },
+        batch_per_device=params.batch_per_device,
+        deterministic=params.deterministic,
+        checkpoint_minutes=float(minutes) if minutes else run.checkpoint_minutes,
+        checkpoint_kimg=run.checkpoint_kimg,
+        snapshot_kimg=run.snapshot_kimg,
+        tensorboard=run.tensorboard,
     )
+    if is_first():
+        print(describe(resolve(params)), flush=True)
     run_segment(train_config(params), segment, images, facts["fingerprint"])
 
 

@@ -8,8 +8,8 @@ import os
 from functools import cache, lru_cache
 from pathlib import Path
 
-# Four devices for the sharding tests; tests compile more than they compute, so the costly optimisations are left out.
-FLAGS = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+# Eight devices for the sharding tests; tests compile more than they compute, so the costly optimisations are left out.
+FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 os.environ.setdefault("XLA_FLAGS", FLAGS)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 

@@ -19,9 +19,9 @@ STAGE_PARAMS: dict[str, tuple[str, ...]] = {
     "reference": ("features.inception_path", "features.inception_sha256", "features.inception_url"),
     "init": ("activation_dtype", "discriminator", "generator", "resolution", "seed"),
     "train": (
-        "activation_dtype", "ada_interval", "ada_kimg", "ada_target", "augment", "batch_size", "blur_fade_kimg",
-        "blur_init_sigma", "d_lr", "discriminator", "ema_decay", "ema_kimg", "ema_rampup", "g_lr", "generator",
-        "log_kimg", "r1_gamma", "r1_interval", "resolution", "seed",
+        "activation_dtype", "ada_interval", "ada_kimg", "ada_target", "augment", "batch_per_device", "batch_size",
+        "blur_fade_kimg", "blur_init_sigma", "d_lr", "deterministic", "discriminator", "ema_decay", "ema_kimg",
+        "ema_rampup", "g_lr", "generator", "log_kimg", "r1_gamma", "r1_interval", "resolution", "seed",
     ),
     "score": (
         "evaluate.batch_size", "evaluate.first_seed", "evaluate.num_samples", "features.inception_path",

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import math
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
+from pydantic_core import PydanticCustomError
 
 PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Auto = Literal["auto"]  # by a formula: sg3x.training.options
+
+
+def _number_or_auto(least: float, allowed: str) -> Any:
+    """A number that is at least `least` and not infinite, or "auto"; one message for both."""
+
+    def check(value: Any) -> Any:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        if value != "auto" and not (number and value >= least):
+            raise PydanticCustomError("number_or_auto", f"Input should be auto or a finite number {allowed}")
+        return value
+
+    return PlainValidator(check)
+
+
+PositiveOrAuto = Annotated[float | Auto, _number_or_auto(math.ulp(0.0), "greater than 0")]
+NonNegativeOrAuto = Annotated[float | Auto, _number_or_auto(0.0, "of at least 0")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 
@@ -142,6 +161,16 @@ class Figures(Section):
     batch_size: PositiveInt = 16
 
 
+class Run(Section):
+    """How training runs, never what comes out: not part of what DVC compares, nor of a run's fingerprint."""
+
+    launcher: str = ""
+    checkpoint_minutes: PositiveFloat = 2.0
+    checkpoint_kimg: PositiveFloat | None = None
+    snapshot_kimg: PositiveFloat | None = None
+    tensorboard: str | None = None
+
+
 class Params(Section):
     """All of params.yaml."""
 
@@ -154,9 +183,11 @@ class Params(Section):
     activation_dtype: Literal["float32", "bfloat16"] = "float32"
     # Training.
     batch_size: PositiveInt
-    g_lr: PositiveFloat = 0.0025
-    d_lr: PositiveFloat = 0.002
-    r1_gamma: NonNegative
+    batch_per_device: PositiveInt | None = None
+    deterministic: bool = False
+    g_lr: PositiveOrAuto = 0.0025
+    d_lr: PositiveOrAuto = 0.002
+    r1_gamma: NonNegativeOrAuto
     r1_interval: PositiveInt = 16
     augment: Literal[
         "none", "blit", "geom", "color", "filter", "noise", "cutout", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc"
@@ -164,7 +195,7 @@ class Params(Section):
     ada_target: Annotated[float, Field(ge=-1, le=1)] = 0.6
     ada_kimg: PositiveFloat = 500.0
     ada_interval: PositiveInt = 4
-    ema_kimg: PositiveFloat | None = 10.0
+    ema_kimg: PositiveOrAuto | None = 10.0
     ema_rampup: PositiveFloat | None = 0.05
     ema_decay: Annotated[float, Field(ge=0, lt=1)] | None = None
     blur_init_sigma: NonNegative = 0.0
@@ -172,6 +203,7 @@ class Params(Section):
     log_kimg: PositiveFloat = 1.0
     segments: dict[str, Annotated[int, Field(ge=0)]]
     total_kimg: PositiveInt
+    run: Run = Run()
     # After training.
     generate: Generate
     features: Features

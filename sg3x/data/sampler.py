@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -35,22 +36,33 @@ class Sampler:
 
 
 class BatchReader:
-    """Reads batches from a memory-mapped array, the next one in the background."""
+    """Reads batches from a memory-mapped array, the next one in the background.
 
-    def __init__(self, array: np.ndarray, sampler: Sampler, batch_size: int) -> None:
+    `rows(sampler, image_counter)` says which rows, in any shape: of a whole batch, or of this process's part of it.
+    """
+
+    def __init__(
+        self,
+        array: np.ndarray,
+        sampler: Sampler,
+        batch_size: int,
+        rows: Callable[[Sampler, int], np.ndarray] | None = None,
+    ) -> None:
         self.array, self.sampler, self.batch_size = array, sampler, batch_size
+        self.rows = rows or (lambda sampler, image_counter: sampler.rows(image_counter, batch_size))
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._ahead: tuple[int, Future[np.ndarray]] | None = None
 
     def _load(self, image_counter: int) -> np.ndarray:
-        rows = self.sampler.rows(image_counter, self.batch_size)
+        wanted = self.rows(self.sampler, image_counter)
+        rows = wanted.reshape(-1)
         order = np.argsort(rows, kind="stable")  # the disk likes rising offsets
-        batch = np.empty((self.batch_size, *self.array.shape[1:]), self.array.dtype)
+        batch = np.empty((rows.size, *self.array.shape[1:]), self.array.dtype)
         batch[order] = self.array[rows[order]]
-        return batch
+        return batch.reshape(*wanted.shape, *self.array.shape[1:])
 
     def read(self, image_counter: int) -> np.ndarray:
-        """uint8[batch, R, R, C] of the images that follow the first `image_counter` ones."""
+        """uint8[rows' shape, R, R, C] of the images that follow the first `image_counter` ones."""
         if self._ahead is not None and self._ahead[0] == image_counter:
             batch = self._ahead[1].result()
         else:

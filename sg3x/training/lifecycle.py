@@ -43,8 +43,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
     for number in (signal.SIGTERM, signal.SIGINT):
         previous[number] = signal.signal(number, lambda n, _: request.set(signal.Signals(n).name))
     finished = threading.Event()
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    die_with_parent()
     # DVC starts us through a shell, which may live on as our parent when DVC is killed: watch the one above it too.
     threading.Thread(target=_watch_ancestors, args=(request, finished), daemon=True, name="parents").start()
     try:
@@ -53,6 +52,12 @@ def stop_on_signals() -> Iterator[StopRequest]:
         finished.set()
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def die_with_parent() -> None:
+    """Asks the kernel for SIGTERM when the parent dies; kept over exec. Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _watch_ancestors(request: StopRequest, finished: threading.Event) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sg3x.networks import DiscriminatorConfig, GeneratorConfig
 from sg3x.training.augment import AugmentConfig
+from sg3x.training.defaults import resolve
 from sg3x.training.state import TrainConfig
 
 
@@ -45,20 +46,21 @@ def train_config(params: Any) -> TrainConfig:
     """The train stage's parameters as a TrainConfig."""
     # Half-life of the magnitude EMA in thousands of images, as the reference's command line sets it.
     magnitude_ema_beta = 0.5 ** (params.batch_size / (params.generator.magnitude_ema_kimg * 1000))
+    chosen = {name: value for name, (value, _) in resolve(params).items()}
     return TrainConfig(
         generator=generator_config(params.generator, params.resolution, params.activation_dtype, magnitude_ema_beta),
         discriminator=discriminator_config(params.discriminator, params.resolution, params.activation_dtype),
         batch_size=params.batch_size,
-        r1_gamma=params.r1_gamma,
+        r1_gamma=chosen["r1_gamma"],
         seed=params.seed,
-        g_lr=params.g_lr,
-        d_lr=params.d_lr,
+        g_lr=chosen["g_lr"],
+        d_lr=chosen["d_lr"],
         r1_interval=params.r1_interval,
         augment=AugmentConfig.preset(params.augment),
         ada_target=params.ada_target,
         ada_kimg=params.ada_kimg,
         ada_interval=params.ada_interval,
-        ema_kimg=params.ema_kimg,
+        ema_kimg=chosen["ema_kimg"],
         ema_rampup=params.ema_rampup,
         ema_decay=params.ema_decay,
         blur_init_sigma=params.blur_init_sigma,

@@ -99,7 +99,9 @@ def adam_step(
 
 def zero_statistics() -> dict[str, np.ndarray]:
     """Sums since the last line of the history, all zero, on the host."""
-    return {name: np.zeros((), np.float32) for name in (*STATISTICS, *R1_STATISTICS, "steps", "r1_steps")}
+    sums = {name: np.zeros((), np.float32) for name in (*STATISTICS, *R1_STATISTICS, "steps", "r1_steps")}
+    # The step (from 1) at which a term was not finite for the first time, and which: 0 while all is well.
+    return {**sums, "trouble_step": np.zeros((), np.int32), "trouble_term": np.zeros((), np.int32)}
 
 
 def init_state(generator: GeneratorConfig, discriminator: DiscriminatorConfig, seed: int) -> State:

@@ -17,6 +17,7 @@ from sg3x.networks.layers import Params
 from sg3x.training import losses
 from sg3x.training.ada import adjust_ada, report_signs
 from sg3x.training.augment import augment_images
+from sg3x.training.problems import TERMS
 from sg3x.training.state import (
     State,
     TrainConfig,
@@ -114,24 +115,31 @@ def apply_average(config: TrainConfig, state: State) -> State:
 
 def generator_phase(config: TrainConfig, state: State) -> State:
     """One Adam step of G on fresh latents."""
-    z = jax.random.normal(_key(config, state, "z_g"), (config.batch_size, config.generator.z_dim))
+    z = latents(config, state, "z_g")
     grads, loss = generator_gradients(config, state, z, None, _view(config, state, "augment_g"))
     state = apply_generator(config, state, grads)
-    return _measure(state, {"loss_g": loss, "grad_norm_g": _norm(grads)})
+    return measure(state, {"loss_g": loss, "grad_norm_g": norm(grads)})
 
 
 def discriminator_phase(config: TrainConfig, state: State, real: jax.Array) -> State:
     """One Adam step of D on fresh latents and real pictures uint8[N, R, R, C]; G's running means move here."""
-    z = jax.random.normal(_key(config, state, "z_d"), (config.batch_size, config.generator.z_dim))
+    z = latents(config, state, "z_d")
     fake, buffers = generate(config, state["g"], state["g_buffers"], z, None, update_emas=True)
     views = _view(config, state, "augment_fake"), _view(config, state, "augment_real")
     grads, (loss, fake_logits, real_logits) = discriminator_gradients(
         config, state["d"], jax.lax.stop_gradient(fake), None, to_float(real), None, *views
     )
     state = apply_discriminator(config, {**state, "g_buffers": buffers}, grads)
+    return finish_discriminator_phase(state, grads, loss, fake_logits, real_logits)
+
+
+def finish_discriminator_phase(
+    state: State, grads: Params, loss: jax.Array, fake_logits: jax.Array, real_logits: jax.Array
+) -> State:
+    """What is counted and measured after D's main step, from the logits of the whole batch."""
     state = {**state, "ada": report_signs(state["ada"], real_logits)}
     signs = {"real_sign": jnp.mean(jnp.sign(real_logits)), "fake_sign": jnp.mean(jnp.sign(fake_logits))}
-    return _measure(state, {"loss_d": loss, "grad_norm_d": _norm(grads), **signs})
+    return measure(state, {"loss_d": loss, "grad_norm_d": norm(grads), **signs})
 
 
 def r1_phase(config: TrainConfig, state: State, real: jax.Array) -> State:
@@ -139,8 +147,13 @@ def r1_phase(config: TrainConfig, state: State, real: jax.Array) -> State:
     view = _view(config, state, "augment_r1")
     grads, (penalty, real_logits) = r1_gradients(config, state["d"], to_float(real), None, view)
     state = apply_discriminator(config, state, grads, r1=True)
+    return finish_r1_phase(state, grads, penalty, real_logits)
+
+
+def finish_r1_phase(state: State, grads: Params, penalty: jax.Array, real_logits: jax.Array) -> State:
+    """What is counted and measured after an R1 step."""
     state = {**state, "ada": report_signs(state["ada"], real_logits)}
-    return _measure(state, {"r1_penalty": penalty, "grad_norm_r1": _norm(grads), "r1_steps": jnp.float32(1)})
+    return measure(state, {"r1_penalty": penalty, "grad_norm_r1": norm(grads), "r1_steps": jnp.float32(1)})
 
 
 def end_phase(config: TrainConfig, state: State) -> State:
@@ -150,7 +163,7 @@ def end_phase(config: TrainConfig, state: State) -> State:
     ada = state["ada"]
     if config.augment.enabled:
         ada = adjust_ada(ada, step, config.ada_target, config.batch_size, config.ada_interval, config.ada_kimg)
-    state = _measure(state, {"steps": jnp.float32(1)})
+    state = measure(state, {"steps": jnp.float32(1)})
     return {**state, "ada": ada, "step": step, "nimg": state["nimg"] + config.batch_size}
 
 
@@ -159,28 +172,45 @@ def to_float(images: jax.Array) -> jax.Array:
     return images.astype(jnp.float32) / 127.5 - 1
 
 
-def _key(config: TrainConfig, state: State, purpose: str) -> jax.Array:
+def latents(config: TrainConfig, state: State, purpose: str) -> jax.Array:
+    """z float32[N, z_dim] of the whole batch."""
+    return jax.random.normal(key(config, state, purpose), (config.batch_size, config.generator.z_dim))
+
+
+def key(config: TrainConfig, state: State, purpose: str) -> jax.Array:
+    """The random key of one purpose at this step."""
     return purpose_key(config.seed, purpose, state["nimg"])
 
 
-def _view(config: TrainConfig, state: State, purpose: str) -> View:
+def blur_view(config: TrainConfig, state: State) -> View:
+    """The blur alone, at this step's width."""
     sigma = losses.blur_sigma(state["nimg"], config.blur_init_sigma, config.blur_fade_kimg)
     longest = config.blur_init_sigma if config.blur_fade_kimg > 0 else 0.0
-    key = _key(config, state, purpose)
+    return lambda images: losses.blur(images, sigma, longest)
+
+
+def _view(config: TrainConfig, state: State, purpose: str) -> View:
+    blurred, drawn_from = blur_view(config, state), key(config, state, purpose)
 
     def view(images: jax.Array) -> jax.Array:
-        return augment_images(losses.blur(images, sigma, longest), state["ada"]["p"], key, config=config.augment)
+        return augment_images(blurred(images), state["ada"]["p"], drawn_from, config=config.augment)
 
     return view
 
 
-def _norm(grads: Params) -> jax.Array:
+def norm(grads: Params) -> jax.Array:
+    """Euclidean norm of all gradients together."""
     return jnp.sqrt(sum((jnp.sum(jnp.square(g)) for g in grads.values()), jnp.float32(0)))
 
 
-def _measure(state: State, measured: dict[str, jax.Array]) -> State:
-    """Adds to the sums since the last line of the history."""
+def measure(state: State, measured: dict[str, jax.Array]) -> State:
+    """Adds to the sums since the last line of the history, and notes the first term that is not finite."""
     totals = {
         name: total + measured[name] if name in measured else total for name, total in state["statistics"].items()
     }
+    for number, name in enumerate(TERMS):
+        if name in measured:
+            first = (totals["trouble_step"] == 0) & ~jnp.isfinite(measured[name])
+            totals["trouble_step"] = jnp.where(first, state["step"] + 1, totals["trouble_step"])
+            totals["trouble_term"] = jnp.where(first, number, totals["trouble_term"])
     return {**state, "statistics": totals}

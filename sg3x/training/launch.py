@@ -1,0 +1,48 @@
+"""`run.launcher` of params.yaml: the stage replaces itself by the launcher, which starts it several times."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sg3x.training.lifecycle import die_with_parent
+from sg3x.training.problems import TrainingError
+from sg3x.training.processes import launcher
+
+MARK = "SG3X_LAUNCHED"  # in the environment of what a launcher started
+
+
+def launch(prefix: str, arguments: Sequence[str]) -> None:
+    """Replaces this process by `prefix python ARGUMENTS`, unless that was done or `prefix` is empty. Returns then.
+
+    Raises:
+        TrainingError: the launcher cannot be found.
+    """
+    if not prefix.strip() or os.environ.get(MARK) or launcher():
+        return
+    command = launch_command(prefix, arguments)
+    if shutil.which(command[0]) is None:
+        raise TrainingError(
+            f"run.launcher starts with {command[0]!r}, which is not installed here: install it, give its full path, "
+            'or set run.launcher: ""'
+        )
+    die_with_parent()  # is kept over exec: the launcher ends when `dvc` does, and ends what it started
+    sys.stdout.flush()
+    os.execvpe(command[0], command, {**os.environ, MARK: "1"})
+
+
+def launch_command(prefix: str, arguments: Sequence[str]) -> list[str]:
+    """`prefix` followed by the stage's own command, or with the command, as one shell word, in place of {command}.
+
+    The second form is for launchers that take a command line, such as `gcloud ... ssh --worker=all --command={command}`;
+    it changes to this folder first, which has to be there on every machine.
+    """
+    words, own = shlex.split(prefix), [sys.executable, *arguments]
+    if not any("{command}" in word for word in words):
+        return [*words, *own]
+    line = f"cd {shlex.quote(str(Path.cwd()))} && {MARK}=1 {shlex.join(own)}"
+    return [word.replace("{command}", line) for word in words]

@@ -1,0 +1,93 @@
+"""What the programs need of a device's memory, and what to do when it is too much."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+
+from sg3x.training.layout import Layout, allowed_parts
+from sg3x.training.problems import TrainingError
+from sg3x.training.state import TrainConfig
+
+
+def program_bytes(program: Any) -> int:
+    """What the compiler says one call takes: arguments, results that take none of their places, temporaries. 0: not said."""
+    found = program.memory_analysis()
+    if found is None:
+        return 0
+    return (
+        found.argument_size_in_bytes
+        + found.output_size_in_bytes
+        - found.alias_size_in_bytes
+        + found.temp_size_in_bytes
+        + found.generated_code_size_in_bytes
+    )
+
+
+def device_limit() -> int | None:
+    """Bytes one device may use; on CPUs all of the machine's memory. None: unknown."""
+    device = jax.local_devices()[0]
+    stats = device.memory_stats() or {}
+    if "bytes_limit" in stats:
+        return int(stats["bytes_limit"])
+    if device.platform == "cpu":
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return None
+
+
+def check_memory(needed: dict[str, int], config: TrainConfig, layout: Layout | None, devices: int) -> None:
+    """Raises TrainingError when a program certainly does not fit, before any time is spent on trying."""
+    limit, most = device_limit(), max(needed.values())
+    if limit is not None and most > limit:
+        raise TrainingError(
+            f"phase {max(needed, key=lambda name: needed[name])} needs {_gib(most)} per device by the compiler's count, "
+            f"a device has {_gib(limit)}. {advice(config, layout, devices, most / limit)}"
+        )
+
+
+@contextlib.contextmanager
+def explain_out_of_memory(
+    config: TrainConfig, layout: Layout | None, devices: int, needed: dict[str, int] | None = None
+) -> Iterator[None]:
+    """Turns the runtime's RESOURCE_EXHAUSTED into a TrainingError that says what to set."""
+    try:
+        yield
+    except (jax.errors.JaxRuntimeError, MemoryError) as error:
+        if "RESOURCE_EXHAUSTED" not in str(error) and not isinstance(error, MemoryError):
+            raise
+        said = f" (the compiler's count: {_gib(max(needed.values()))} per device)" if needed else ""
+        limit = device_limit()
+        has = f"; a device has {_gib(limit)}" if limit else ""
+        raise TrainingError(
+            f"out of device memory{said}{has}. {advice(config, layout, devices)} The runtime said: {_first_line(error)}"
+        ) from error
+
+
+def advice(config: TrainConfig, layout: Layout | None, devices: int, factor: float = 2.0) -> str:
+    """Which batch_per_device to set so that about 1/factor of the memory is needed."""
+    group = min(config.discriminator.mbstd_group_size or config.batch_size, config.batch_size)
+    share = config.batch_size // devices
+    now = share if layout is None else layout.unit
+    smaller = [b for b in allowed_parts(share, group) if b < now]
+    fitting = [b for b in smaller if b <= now / factor]
+    if smaller:
+        return (
+            f"Set batch_per_device: {max(fitting, default=min(smaller))} (now {now}); "
+            "the result stays the same up to rounding."
+        )
+    return (
+        f"batch_per_device is {now} already, the least with minibatch-standard-deviation groups of {group}: use more "
+        "devices, smaller networks (channel_base, channel_max) or activation_dtype: bfloat16."
+    )
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.2f} GiB" if count >= 2**28 else f"{count / 2**20:.0f} MiB"
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

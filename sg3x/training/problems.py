@@ -1,0 +1,86 @@
+"""What can go wrong while training, as one message that says where, why and what to try."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# What is measured in a step, in the order in which it is computed: the first that is not finite is the culprit.
+TERMS = {
+    "loss_g": "G's loss",
+    "grad_norm_g": "the norm of G's gradient",
+    "loss_d": "D's loss",
+    "grad_norm_d": "the norm of D's gradient",
+    "r1_penalty": "the R1 penalty",
+    "grad_norm_r1": "the norm of the R1 gradient",
+}
+
+
+class TrainingError(RuntimeError):
+    """The run cannot go on; the message says where, why and what to try."""
+
+
+def check_finite(totals: dict[str, Any], weights: float, nimg: int, last_good: Path) -> None:
+    """Raises TrainingError when a sum of the statistics, or the sum of all weights, is not finite.
+
+    Args:
+        totals: `state["statistics"]`: sums since the last line of the history, and which term failed first.
+        nimg: the image counter now. last_good: what to go back to.
+    """
+    step, steps = int(totals["trouble_step"]), int(totals["steps"])
+    bad = [name for name, value in totals.items() if not np.isfinite(value)]
+    if not (step or bad or not np.isfinite(weights)):
+        return
+    if step:
+        name = list(TERMS)[int(totals["trouble_term"])]
+        what = f"{name} ({TERMS[name]}) is not finite since step {step}"
+    else:
+        what = f"{', '.join(bad) or 'a weight'} is not finite"
+    raise TrainingError(
+        f"{what}; noticed at {nimg / 1000:.3f} kimg, within the last {steps} steps. "
+        f"Last good checkpoint: {last_good}. Nothing of the broken state was saved. Try a larger r1_gamma (twice, four times), "
+        "smaller g_lr and d_lr (half), or activation_dtype: float32; then dvc repro"
+    )
+
+
+@contextlib.contextmanager
+def explain_write(path: Path) -> Iterator[None]:
+    """Turns what a file system refuses inside the block into a TrainingError with the place and what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise TrainingError(_refused(path, error.errno, error.strerror or str(error))) from error
+    except Exception as error:  # Orbax's storage layer has exceptions of its own
+        number = _errno_in(str(error))
+        if number is None:
+            raise
+        raise TrainingError(_refused(path, number, str(error).splitlines()[0])) from error
+
+
+def _errno_in(text: str) -> int | None:
+    said = {
+        errno.ENOSPC: ("No space left on device", "OS error 28"),
+        errno.EFBIG: ("File too large", "OS error 27"),
+        errno.EROFS: ("Read-only file system",),
+        errno.EACCES: ("Permission denied",),
+        errno.EDQUOT: ("Disk quota exceeded",),
+    }
+    return next((number for number, phrases in said.items() if any(phrase in text for phrase in phrases)), None)
+
+
+def _refused(path: Path, number: int | None, said: str) -> str:
+    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        todo = (
+            "the disk is full (or a quota or file-size limit is reached): free some space, "
+            "or set SG3X_SCRATCH to a folder on another disk"
+        )
+    elif number in (errno.EROFS, errno.EACCES, errno.EPERM):
+        todo = "this folder cannot be written to: change its permissions, or set SG3X_SCRATCH to one that can"
+    else:
+        todo = "the file system refuses it"
+    return f"cannot write {path}: {todo} ({said}). Earlier checkpoints are intact; dvc repro goes on from the last one"

@@ -1,0 +1,27 @@
+"""When something is due: every so many thousand images, every so many minutes."""
+
+from __future__ import annotations
+
+import time
+
+
+class Due:
+    """Asked after each step with the image counter. `kimg` None: not by images; `minutes` None: not by the clock."""
+
+    def __init__(self, kimg: float | None, nimg: int, minutes: float | None = None) -> None:
+        self.kimg, self.minutes = kimg, minutes
+        self.done(nimg)
+
+    def __call__(self, nimg: int) -> bool:
+        """Whether a multiple of `kimg` was passed, or `minutes` went by, since it was last done."""
+        by_images = self._passed(nimg) != self.passed
+        if by_images and self.minutes is None:
+            self.done(nimg)
+        return by_images or (self.minutes is not None and time.monotonic() - self.at > self.minutes * 60)
+
+    def done(self, nimg: int) -> None:
+        """It was done now."""
+        self.passed, self.at = self._passed(nimg), time.monotonic()
+
+    def _passed(self, nimg: int) -> int:
+        return 0 if self.kimg is None else int(nimg / (self.kimg * 1000))

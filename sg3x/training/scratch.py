@@ -1,0 +1,77 @@
+"""Where an unfinished segment lives: a directory named by everything that decides the segment's bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from sg3x.files.atomic import atomic_write
+from sg3x.files.fingerprint import hash_file
+
+IDENTITY = "identity.json"
+
+
+def code_fingerprint(root: Path, places: Iterable[str]) -> str:
+    """sha256 over the names and contents of the Python files at `places` below `root`. Compiled caches do not count."""
+    digest = hashlib.sha256()
+    for place in sorted(places):
+        start = root / place
+        for file in sorted(start.rglob("*.py")) if start.is_dir() else [start]:
+            digest.update(file.relative_to(root).as_posix().encode() + b"\0" + bytes.fromhex(hash_file(file)))
+    return digest.hexdigest()
+
+
+def scratch_directory(root: Path, identity: dict[str, Any]) -> Path:
+    """The directory for this identity: a changed run gets another one, and never resumes from this one's progress."""
+    text = json.dumps(identity, sort_keys=True, default=str)
+    return root / hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def write_identity(scratch: Path, identity: dict[str, Any]) -> None:
+    """Notes beside the checkpoints what they belong to."""
+    text = json.dumps(identity, sort_keys=True, default=str, indent=1)
+    atomic_write(scratch / IDENTITY, text.encode() + b"\n")
+
+
+def leftovers(root: Path, scratch: Path, identity: dict[str, Any]) -> list[str]:
+    """One sentence for each other scratch directory that holds progress of this segment: how far, and what differs."""
+    mine, found = flatten(json.loads(json.dumps(identity, default=str))), []
+    for other in sorted(root.glob(f"*/{IDENTITY}")):
+        if other.parent == scratch:
+            continue
+        try:
+            theirs = flatten(json.loads(other.read_text()))
+        except (OSError, ValueError):
+            continue
+        newest = max((p.name for p in other.parent.glob("nimg-*")), default=None)
+        if newest is None or theirs.get("segment") != mine.get("segment"):
+            continue
+        changed = [key for key in sorted(mine.keys() | theirs.keys()) if mine.get(key) != theirs.get(key)]
+        said = ", ".join(_difference(key, theirs.get(key), mine.get(key)) for key in changed)
+        found.append(
+            f"{other.parent} holds {int(newest.removeprefix('nimg-')) / 1000:.3f} kimg of this segment and is not used: {said}. "
+            "Change that back to go on from it, or delete it"
+        )
+    return found
+
+
+def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as one with dotted keys."""
+    if not isinstance(tree, dict):
+        return {prefix.removesuffix("."): tree}
+    return {key: value for name, inner in tree.items() for key, value in flatten(inner, f"{prefix}{name}.").items()}
+
+
+def _difference(key: str, theirs: Any, mine: Any) -> str:
+    if key in ("code", "data", "parent"):
+        return {"code": "the code", "data": "the data", "parent": "the parent checkpoint"}[key] + " changed"
+    return f"{key.removeprefix('params.')} was {theirs} there and is {mine} now"
+
+
+def remove_scratch(scratch: Path) -> None:
+    """Forgets a finished segment's progress; its sample grids stay, in `snapshots` beside it."""
+    shutil.rmtree(scratch, ignore_errors=True)

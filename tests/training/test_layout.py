@@ -1,0 +1,111 @@
+"""A step cut into parts and spread over devices: the same result, and with `deterministic` the same bits."""
+
+from functools import cache
+
+import jax
+import numpy as np
+import pytest
+
+from sg3x.networks import DiscriminatorConfig, GeneratorConfig
+from sg3x.training.augment import AugmentConfig
+from sg3x.training.layout import Layout, choose_layout
+from sg3x.training.problems import TrainingError
+from sg3x.training.programs import Programs, data_mesh, replicate
+from sg3x.training.state import TrainConfig, init_state
+
+G = GeneratorConfig(16, z_dim=4, w_dim=4, num_layers=2, num_critical=1, channel_base=32, channel_max=4, margin_size=1)
+D = DiscriminatorConfig(16, channel_base=32, channel_max=4, mbstd_group_size=2)
+CONFIG = TrainConfig(
+    G, D, batch_size=16, r1_gamma=1.0, r1_interval=1, augment=AugmentConfig.preset("bgc"), ada_interval=1, ada_kimg=0.1,
+    blur_init_sigma=1.0, blur_fade_kimg=1.0,
+)  # fmt: skip
+PICTURES = np.random.RandomState(0).randint(0, 256, (16, 16, 16, 3), np.uint8)
+
+
+@cache
+def trained(devices: int, batch_per_device: int | None = None, deterministic: bool = False, steps: int = 2):
+    """The state after some steps under one layout."""
+    layout = choose_layout(CONFIG.batch_size, D.mbstd_group_size, devices, batch_per_device, deterministic)
+    state = init_state(G, D, 0)
+    # Nothing is augmented or blurred at p = 0: begin with something to get wrong.
+    state["ada"] = {**state["ada"], "p": np.float32(0.5)}
+    programs = Programs(CONFIG, data_mesh(devices), state, layout)
+    state = replicate(jax.device_get(state), programs.replicated)
+    for number in range(steps):
+        state = programs(state, programs.place(programs.arrange(PICTURES)), number)
+    return jax.device_get(state)
+
+
+def bits(state) -> bytes:
+    return b"".join(np.asarray(x).tobytes() for x in jax.tree.leaves(state))
+
+
+def largest_difference(mine, theirs) -> float:
+    """Relative to each array's largest value, over everything a step changes but Adam's direction."""
+    worst = 0.0
+    for a, b in zip(jax.tree.leaves(mine), jax.tree.leaves(theirs), strict=True):
+        a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+        scale = max(np.abs(b).max(initial=0), 1e-3)
+        worst = max(worst, np.abs(a - b).max(initial=0) / scale)
+    return worst
+
+
+@pytest.mark.parametrize("devices, batch_per_device", [(1, 2), (1, 8), (2, 4), (4, 2)])
+def test_accumulated_gradients_are_those_of_the_whole_batch(devices, batch_per_device):
+    whole, parts = trained(1), trained(devices, batch_per_device)
+    # One step: the moments of Adam show the gradients themselves, averages and statistics the rest.
+    for part in ("g_opt", "d_opt", "g_buffers", "statistics", "ada"):
+        assert largest_difference(parts[part], whole[part]) < 2e-4, part
+    assert parts["nimg"] == whole["nimg"] == 32
+
+
+def test_over_eight_devices_without_parts():
+    whole, spread = trained(1), trained(8)
+    for part in ("g_opt", "d_opt", "g_buffers", "statistics", "ada"):
+        assert largest_difference(spread[part], whole[part]) < 2e-4, part
+
+
+@pytest.mark.parametrize("devices", [2, 4, 8])
+def test_deterministic_steps_have_the_same_bits_on_any_number_of_devices(devices):
+    assert bits(trained(devices, deterministic=True)) == bits(trained(1, deterministic=True))
+
+
+def test_deterministic_steps_agree_with_the_plain_ones():
+    plain, ordered = trained(1), trained(1, deterministic=True)
+    for part in ("g_opt", "d_opt", "g_buffers", "statistics", "ada"):
+        assert largest_difference(ordered[part], plain[part]) < 2e-4, part
+
+
+def test_groups_stay_whole():
+    layout = Layout(batch_size=16, group=4, devices=2, unit=8, ordered=False)
+    units = layout.arrange(np.arange(16))
+    assert units.shape == (2, 8)
+    for unit in units:
+        inside = unit.reshape(4, 2)  # the discriminator's rule: sample n of group n mod (8 / 4)
+        for group in inside.T:
+            assert len({n % 4 for n in group}) == 1  # of one group in the whole batch too
+    assert sorted(units.ravel()) == list(range(16))
+
+
+def test_more_devices_than_groups_compute_copies():
+    layout = choose_layout(8, 4, devices=4, batch_per_device=None, deterministic=True)
+    units = layout.arrange(np.arange(8))
+    assert (layout.units, layout.per_device, units.shape) == (2, 1, (4, 4))
+    np.testing.assert_array_equal(units[1], units[3])
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ((6, 4, 4, None, False), "batch_size=6 does not divide over 4 devices"),
+        ((16, 4, 2, 6, False), "batch_per_device=6 must be a multiple of discriminator.mbstd_group_size=4"),
+        ((32, 4, 2, 12, False), "allowed are 4, 8, 16, or null"),
+    ],
+)
+def test_a_layout_that_cannot_be_names_the_parameters(arguments, message):
+    with pytest.raises(TrainingError, match=message):
+        choose_layout(*arguments)
+
+
+def test_parts_of_the_whole_share_are_no_parts():
+    assert choose_layout(16, 4, 2, 8, False) is None and choose_layout(16, 4, 2, None, False) is None
