@@ -20,11 +20,18 @@ _TRAVEL = 0.25  # of the picture's side, over the whole scan
 _CIRCLE = 0.09  # radius of the film's circular motion, of the picture's side
 
 
-def slit_scan(generator: Any, ws: np.ndarray, *, steps: int, line: float = 0.5) -> np.ndarray:
-    """uint8[steps, W, C]: row `line` (0 top, 1 bottom) of the picture while it slides right by a quarter of its side."""
+def slit_scan(generator: Any, ws: np.ndarray, *, steps: int, row: int) -> np.ndarray:
+    """uint8[steps, W, C]: one row of pixels of the picture while it slides right by a quarter of its side."""
     offsets = (np.arange(steps) / max(steps - 1, 1) - 0.5) * _TRAVEL
     frames = moved(generator, ws, [translation_input(float(offset), 0.0) for offset in offsets])
-    return frames[:, min(int(line * frames.shape[1]), frames.shape[1] - 1)]
+    return frames[:, row]
+
+
+def liveliest_row(picture: np.ndarray) -> int:
+    """The row of uint8[H, W, C], in its middle half, whose neighbouring pixels differ most: where stripes can be seen."""
+    change = np.abs(np.diff(picture.astype(np.float64), axis=1)).mean(axis=(1, 2))
+    quarter = len(change) // 4
+    return quarter + int(change[quarter : len(change) - quarter].argmax())
 
 
 def detail(scan: np.ndarray) -> np.ndarray:
@@ -49,6 +56,7 @@ def sticking_sheet(
         decibels: EQ-T of the two, where known.
     """
     gap, label = 12, 26
+    row = liveliest_row(moved(generator, ws, [np.eye(3)])[0])
     sheet = Sheet(32 + 3 * size + 2 * gap)
     sheet.words("Does texture stick to the screen?", size=18, bold=True)
     sheet.space(2)
@@ -69,8 +77,12 @@ def sticking_sheet(
         sheet.words(name + (f": EQ-T {value:.1f} dB" if value is not None else ""), size=15, bold=True)
         sheet.space(4)
         picture = moved(network, ws, [np.eye(3)])[0]
-        scan = slit_scan(network, ws, steps=size)
-        panels = [_marked(enlarge(picture, size)), _stretched(scan, size), _stretched(detail(scan), size)]
+        scan = slit_scan(network, ws, steps=size, row=row)
+        panels = [
+            _marked(enlarge(picture, size), (row + 0.5) / len(picture)),
+            _stretched(scan, size),
+            _stretched(detail(scan), size),
+        ]
         for number, panel in enumerate(panels):
             sheet.picture(panel, sheet.margin + number * (size + gap), sheet.top)
         sheet.space(size + 4)
@@ -98,9 +110,9 @@ def _stretched(scan: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(flat.resize((size, scan.shape[0]), Image.Resampling.LANCZOS))
 
 
-def _marked(picture: np.ndarray) -> np.ndarray:
+def _marked(picture: np.ndarray, height: float) -> np.ndarray:
     marked = picture.copy()
-    middle = picture.shape[0] // 2
+    middle = max(1, round(height * len(picture)))
     marked[middle - 1 : middle + 1, ::2] = (255, 255, 255)
     marked[middle - 1 : middle + 1, 1::2] = (0, 0, 0)
     return marked

@@ -90,7 +90,7 @@ def _number(run: Run, key: str | None, metric: Metric) -> str:
     if key is None:
         return "–"
     error = run.metrics.get(f"{key}_stderr")
-    plus_minus = f' <span class="error">± {shown(float(error))}</span>' if error is not None else ""
+    plus_minus = f' <span class="error">± {shown(float(error), 2)}</span>' if error is not None else ""
     return f"{shown(float(run.metrics[key]))}{escape(metric.unit)}{plus_minus}"
 
 
@@ -118,9 +118,9 @@ def _counts(run: Run, named: bool) -> str:
     return f"{name}{', '.join(parts)}. ± is one standard error over samples, the data set held fixed."
 
 
-def shown(value: float) -> str:
+def shown(value: float, digits: int = 4) -> str:
     """Four significant digits, without an exponent where that reads well."""
     if value == 0 or 1e-3 <= abs(value) < 1e5:
-        text = f"{value:.4g}"
+        text = f"{value:.{digits}g}"
         return text if "e" not in text else f"{value:.0f}"
-    return f"{value:.3g}"
+    return f"{value:.{min(digits, 3)}g}"

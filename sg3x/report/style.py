@@ -33,6 +33,7 @@ aside h2{font-size:1rem}
 figure{margin:0;text-align:center;min-width:0}
 figcaption{font-weight:600;text-align:left;margin-bottom:4px}
 img,video{display:block;max-width:100%;height:auto;margin:0 auto;border-radius:4px}
+video{min-width:min(100%,420px)}
 .missing{padding:24px;background:var(--wash)}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:.93rem}

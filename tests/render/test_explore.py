@@ -12,7 +12,7 @@ from sg3x.render.analysis import neighbour_sheet, plot_spectrum
 from sg3x.render.explore import mixing_sheet, moved, side_by_side, truncation_sheet, walk_grid
 from sg3x.render.plain import PlainGenerator
 from sg3x.render.sheets import labelled_grid
-from sg3x.render.sticking import detail, motion_film, slit_scan, sticking_sheet
+from sg3x.render.sticking import detail, liveliest_row, motion_film, slit_scan, sticking_sheet
 
 
 class Painter:
@@ -72,12 +72,19 @@ def test_walks_are_side_by_side_and_closed():
 
 def test_a_slit_scan_follows_the_motion():
     """The scanned wave travels a quarter of the picture: its peak moves by four of 16 pixels."""
-    scan = slit_scan(Painter(), np.zeros((1, 4, 2), np.float32), steps=33)
+    scan = slit_scan(Painter(), np.zeros((1, 4, 2), np.float32), steps=33, row=8)
     assert scan.shape == (33, 16, 3)
     first, last = scan[0, :, 2].astype(float), scan[-1, :, 2].astype(float)
     shifts = [np.abs(np.roll(first, s) - last)[5:-5].sum() for s in range(-6, 7)]
     assert np.argmin(shifts) - 6 in (4, 4 - 5)  # the wave's period is 16 / 3 pixels
     assert detail(scan).shape == (33, 16, 1)
+
+
+def test_the_scanned_row_is_the_one_with_most_detail():
+    picture = np.full((16, 16, 3), 90, np.uint8)
+    picture[9, ::2] = 200
+    picture[0, ::2] = 255  # the edge is not looked at
+    assert liveliest_row(picture) == 9
 
 
 def test_sheets_are_the_same_bytes_every_time(real_one):
