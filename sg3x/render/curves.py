@@ -83,8 +83,9 @@ def _draw_score(axes: Axes, scores: Sequence[Row], name: str) -> None:
     axes.errorbar(x, y, yerr=errors, fmt="none", ecolor=BLUE, capsize=4)
     for point in {points[-1], min(points, key=lambda p: p[1])}:
         axes.annotate(f"{point[1]:.4g}", point, textcoords="offset points", xytext=(0, 7), ha="center", color=BLUE)
-    axes.set_ylim(bottom=0)
-    axes.margins(x=0.08, y=0.18)
+    lowest, highest = min(0.0, *(p[1] for p in points)), max(p[1] for p in points)
+    axes.set_ylim(1.2 * lowest, 1.2 * highest if highest > 0 else None)  # room for the numbers beside the points
+    axes.margins(x=0.08)
 
 
 def _title(name: str) -> str:

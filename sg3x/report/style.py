@@ -38,6 +38,7 @@ video{min-width:min(100%,420px)}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:.93rem}
 th,td{text-align:left;vertical-align:top;padding:7px 14px 7px 0;border-bottom:1px solid var(--line)}
+.scroll+p{margin-top:12px}
 .numbers th{font-weight:600}
 .numbers td{font-variant-numeric:tabular-nums;white-space:nowrap}
 .numbers .meaning{white-space:normal;font-size:.86rem;width:46%}

@@ -11,7 +11,11 @@ from sg3x.config import STAGE_PARAMS
 
 pytestmark = pytest.mark.slow
 
-RESULTS = ["samples.png", "walk.gif", "walk.mp4", "walk.png", "curves.png", "metrics.json", "history.tsv", "scores.tsv"]
+RESULTS = [
+    "samples.png", "walk.gif", "walk.mp4", "walk.png", "curves.png", "metrics.json", "history.tsv", "scores.tsv",
+    "neighbours.json", "spectrum.tsv", "report.html", "figures/truncation.png", "figures/mixing.png",
+    "figures/walks.mp4", "figures/sticking.png", "figures/motion.mp4", "figures/spectrum.png", "figures/neighbours.png",
+]  # fmt: skip
 
 
 def lock(project):
@@ -72,7 +76,12 @@ def test_a_training_parameter_reruns_every_segment_and_nothing_before(finished):
     assert {"train@1", "train@2", "score@1", "score@2", "export", "evaluate"} <= set(names)
     assert not {"fetch", "prepare", "reference", "init"} & set(names)
     diff = json.loads(finished.run("dvc", "metrics", "diff", "main", "heavier", "--json").stdout)
-    assert "frechet_random" in diff["diff"]["results/metrics.json"]
+    assert {"frechet_random", "eq_t"} <= diff["diff"]["results/metrics.json"].keys()
+    assert "dataset_fingerprint" not in diff["diff"]["results/metrics.json"]
+    finished.run("dvc", "plots", "diff", "main", "heavier", "-o", "../plots")
+    finished.run("python3", "-m", "sg3x.cli", "compare", "main", "heavier", "-o", "../two.html")
+    html = (finished.folder / ".." / "two.html").read_text()
+    assert "r1_gamma" in html[: html.index("<details")] and html.count("models/generator, DVC") == 2
     assert "heavier" in finished.run("dvc", "exp", "show", "--csv").stdout
     finished.run("git", "checkout", "-q", ".")
     restored = finished.run("dvc", "repro")  # the old value comes back from the run cache
