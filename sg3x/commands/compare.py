@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from sg3x.commands.errors import one_line_errors
+
 
 def compare(
     a: Annotated[str, typer.Argument(help="a folder, git revision or DVC experiment")],
@@ -14,15 +16,11 @@ def compare(
     out: Annotated[Path, typer.Option("--out", "-o", help="the HTML file")] = Path("compare.html"),
 ) -> None:
     """Writes the reports of two runs (folders, git revisions, DVC experiments) side by side into one HTML file."""
-    from sg3x.files.atomic import atomic_write
-    from sg3x.report.compare import compare as compare_runs
-    from sg3x.report.run import RunError
+    with one_line_errors():
+        from sg3x.files.atomic import atomic_write
+        from sg3x.report.compare import compare as compare_runs
 
-    try:
         html = compare_runs(a, b, Path())
         out.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(out, html.encode())
-    except (RunError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
-    typer.echo(f"{out}: {a} and {b} side by side, open it in any browser")
+        typer.echo(f"{out}: {a} and {b} side by side, open it in any browser")

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from sg3x.metrics.transforms import pseudo_rotate, rotate, rotation_matrix, translate_fractional, translate_integer
+from sg3x.metrics.transforms import pseudo_rotate, rotate, translate_fractional, translate_integer
+from sg3x.render.motion import rotation_input, translation_input
 from sg3x.render.walk import seed_latents
 
 METRICS = ("eq_t", "eq_t_frac", "eq_r")
@@ -122,20 +123,6 @@ def _pairs(generator: Any, ws: Any, original: Any, motion: Motion, name: str) ->
     else:
         reference, mask = translate_fractional(original, *motion.fractional)
         yield generator.synthesis(ws, transform=translation_input(*motion.fractional)), reference, mask
-
-
-def translation_input(tx: float, ty: float) -> np.ndarray:
-    """float64[3, 3] for `synthesis(transform=...)` that moves the picture right by tx and down by ty of its side."""
-    matrix = np.eye(3)
-    matrix[:2, 2] = -tx, -ty
-    return matrix
-
-
-def rotation_input(angle: float) -> np.ndarray:
-    """float64[3, 3] for `synthesis(transform=...)` that rotates the picture as `transforms.rotate` does."""
-    matrix = np.eye(3)
-    matrix[:2, :2] = rotation_matrix(-angle)
-    return matrix
 
 
 def psnr(squared_error: float, count: float) -> float:

@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sg3x.render.motion import rotation_matrix
+
 LANCZOS = 3  # half width of the windows, in pixels
 REACH = 2 * LANCZOS  # of the oriented filters, whose window is the product of two Lanczos windows convolved
 UPSAMPLING = 4  # before the bilinear lookup of a rotation
@@ -58,12 +60,6 @@ def pseudo_rotate(images: jax.Array, angle: float) -> Moved:
     mask = np.zeros((height, width), np.float32)
     mask[border : height - border, border : width - border] = 1
     return _filter(images, taps[::-1, ::-1].astype(np.float32)), mask
-
-
-def rotation_matrix(angle: float) -> np.ndarray:
-    """float64[2, 2] [[cos, sin], [-sin, cos]]: counterclockwise where y points down."""
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[c, s], [-s, c]])
 
 
 def oriented_filter(matrix: np.ndarray, up: int) -> np.ndarray:

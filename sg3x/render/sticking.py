@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sg3x.metrics.equivariance import rotation_input, translation_input
 from sg3x.render.explore import moved, side_by_side
 from sg3x.render.images import enlarge
+from sg3x.render.motion import rotation_input, translation_input
 from sg3x.render.sheets import Sheet
 
 _TRAVEL = 0.25  # of the picture's side, over the whole scan
