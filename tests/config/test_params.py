@@ -85,9 +85,9 @@ def test_all_mistakes_are_told_at_once(values):
 
 
 def test_exponents_are_numbers_as_in_dvc(tmp_path, values):
-    text = (ROOT / "presets" / "demo.yaml").read_text().replace("g_lr: 0.0025", "g_lr: 2.5e-3")
+    text = (ROOT / "presets" / "demo.yaml").read_text().replace("g_lr: 0.01 ", "g_lr: 1e-2 ")
     (tmp_path / "params.yaml").write_text(text)
-    assert load_params(tmp_path / "params.yaml").g_lr == 0.0025
+    assert load_params(tmp_path / "params.yaml").g_lr == 0.01
 
 
 @pytest.mark.parametrize("text, message", [("a: [", "not valid YAML"), ("- 1", "keys and values")])
