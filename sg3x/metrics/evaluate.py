@@ -184,9 +184,7 @@ def _caveat_last(metrics: Flat, reference: Reference) -> Flat:
     said = [str(metrics["caveat"])] if "caveat" in metrics else []
     least = min(int(metrics["num_fake"]), len(reference.features))
     if least < _FEW_FOR_MANIFOLDS:
-        said.append(
-            f"{least} images are few for precision, recall, density and coverage ({_FEW_FOR_MANIFOLDS} and more)"
-        )
+        said.append(f"{least} images are few for precision to coverage")
     return {key: value for key, value in metrics.items() if key != "caveat"} | (
         {"caveat": "; ".join(said)} if said else {}
     )

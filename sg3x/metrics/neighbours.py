@@ -37,7 +37,12 @@ def nearest(points: np.ndarray, rows: np.ndarray, k: int = 1) -> tuple[np.ndarra
     """
     chosen, found = [], []
     for _, distances in distance_blocks(points, rows):
-        index = np.argsort(distances, axis=1, kind="stable")[:, :k]
+        own = np.arange(len(distances))
+        index, value = np.empty((len(own), k), int), np.empty((len(own), k))
+        for place in range(k):
+            index[:, place] = distances.argmin(axis=1)
+            value[:, place] = distances[own, index[:, place]]
+            distances[own, index[:, place]] = np.inf
         chosen.append(index)
-        found.append(np.sqrt(np.take_along_axis(distances, index, axis=1)))
+        found.append(np.sqrt(value))
     return np.concatenate(chosen), np.concatenate(found)

@@ -194,10 +194,7 @@ def _caveat(num_fake: int, num_real: int, dimension: int, metric: str) -> str:
     """Says when a covariance has no full rank, where the distance is biased upwards, and when a FID is of few samples."""
     few = [f"{n} {what}" for n, what in ((num_fake, "generated"), (num_real, "real")) if n <= dimension]
     if few:
-        return (
-            f"{' and '.join(few)} images for {dimension} features: the covariance is singular and the distance biased "
-            "upwards; compare only with scores of the same counts"
-        )
+        return f"{' and '.join(few)} images for {dimension} features: biased upwards, compare equal counts only"
     if metric == "fid" and num_fake < _PUBLISHED:
-        return f"{num_fake} samples: biased upwards against published FIDs, which are of {_PUBLISHED}"
+        return f"{num_fake} samples: biased upwards against published FIDs of {_PUBLISHED}"
     return ""
