@@ -100,20 +100,23 @@ def check_config(path: Path, meta: dict[str, Any], expected: dict[str, dict[str,
         raise CheckpointError(f"{path} does not fit params.yaml:\n  " + "\n  ".join(problems))
 
 
-def _handler() -> Any:
+def _checkpointer() -> tuple[Any, Any]:
     logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns of a merge that this layout does not need
     import orbax.checkpoint as ocp
 
     # OCDBT, the default layout, has random file names; this one is the same bytes every time.
-    return ocp, ocp.PyTreeCheckpointHandler(use_ocdbt=False)
+    # Process 0 alone reads and writes, whole arrays: nothing to wait for the others for.
+    alone = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
+    handler = ocp.PyTreeCheckpointHandler(use_ocdbt=False, multiprocessing_options=alone)
+    return ocp.Checkpointer(handler, multiprocessing_options=alone), ocp.args
 
 
 def _save_state(path: Path, state: State) -> None:
-    ocp, handler = _handler()
+    checkpointer, arguments = _checkpointer()
     # Host arrays: the files then say nothing of how many devices held the state.
     host = jax.tree.map(lambda x: np.asarray(x), state)
-    with ocp.Checkpointer(handler) as checkpointer:
-        checkpointer.save(path, args=ocp.args.PyTreeSave(host))
+    with checkpointer:
+        checkpointer.save(path, args=arguments.PyTreeSave(host))
     times = path / "_CHECKPOINT_METADATA"
     values = json.loads(times.read_text())
     values |= {key: 0 for key in values if key.endswith("timestamp_nsecs")}
@@ -124,11 +127,13 @@ def _save_state(path: Path, state: State) -> None:
 
 
 def _load_state(path: Path) -> State:
-    ocp, handler = _handler()
-    with ocp.Checkpointer(handler) as checkpointer:
+    from orbax.checkpoint import RestoreArgs
+
+    checkpointer, arguments = _checkpointer()
+    with checkpointer:
         tree = checkpointer.metadata(path).item_metadata.tree
-        restore_args = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
-        return checkpointer.restore(path, args=ocp.args.PyTreeRestore(restore_args=restore_args))
+        restore_args = jax.tree.map(lambda _: RestoreArgs(restore_type=np.ndarray), tree)
+        return checkpointer.restore(path, args=arguments.PyTreeRestore(restore_args=restore_args))
 
 
 def _check_fits(path: Path, state: State, template: State) -> None:

@@ -135,6 +135,7 @@ class _Run:
         self.programs = Programs(self.config, mesh, state, self.layout)
         self.replicated = self.programs.replicated
         agreed = Agreement(mesh)
+        barrier("compiled")
         state = replicate(state, self.replicated)
         self._tell("training", nimg)
         self.due = {

@@ -10,6 +10,7 @@ import importlib.util
 import os
 from collections import deque
 from collections.abc import Callable, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from sg3x.training.problems import TrainingError
 
 LAG = 2  # steps between a stop request and its being known everywhere: the device never waits for the answer
+BARRIER_MILLISECONDS = 3_600_000
+_barriers = count()  # a barrier's name may be used once only
 HEARTBEAT_SECONDS, SHUTDOWN_SECONDS = 60, 60
 
 
@@ -62,6 +65,8 @@ def join(environment: Mapping[str, str] = os.environ) -> None:
         raise TrainingError(
             f"cannot join the other processes (started by {by}): {error}. See docs/multi-host.md"
         ) from error
+    barrier("joined")
+    _broadcast(np.zeros((), np.int32))  # the processes connect now, while all of them are here
     if is_first():
         print(f"{jax.process_count()} processes, started by {by}; {jax.device_count()} devices", flush=True)
 
@@ -82,11 +87,13 @@ def is_first() -> bool:
 
 
 def barrier(name: str) -> None:
-    """Waits until every process is here."""
+    """Waits until every process is here, however long that takes: collectives on CPUs give up after half a minute."""
     if jax.process_count() > 1:
-        from jax.experimental import multihost_utils
+        from orbax.checkpoint import multihost
 
-        multihost_utils.sync_global_devices(name)
+        wait = multihost.get_barrier_sync_fn(processes=set(range(jax.process_count())))
+        assert wait is not None  # None only for a single process
+        wait(key=f"sg3x {next(_barriers)} {name}", timeout_ms=BARRIER_MILLISECONDS)
 
 
 def from_first(make: Callable[[], bytes]) -> bytes:
@@ -99,6 +106,7 @@ def from_first(make: Callable[[], bytes]) -> bytes:
             content = make()
         except Exception as error:
             failure = error
+    barrier("from the first")
     size = int(_broadcast(np.array(-1 if failure else len(content), np.int32)))
     if failure is not None:
         raise failure

@@ -1,0 +1,130 @@
+"""Two processes on one machine end where one does; a stop request to either reaches both."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from sg3x.files.fingerprint import hash_tree
+from sg3x.training.checkpoints import load_checkpoint
+from sg3x.training.launch import launch_command
+from sg3x.training.processes import launcher, pack, unpack
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = "tests.training.two_processes"
+FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+
+
+def start(folder: Path, mode: str, end: int = 1, prefix: tuple[str, ...] = (), **more: str) -> subprocess.Popen[str]:
+    dropped = ("SLURM_", "OMPI_", "JAX_", "XLA_")
+    env = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
+    env |= {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": FLAGS, "PYTHONPATH": str(ROOT), **more}
+    command = [*prefix, sys.executable, "-m", SCRIPT, str(folder), mode, str(end)]
+    return subprocess.Popen(command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def start_two(folder: Path, mode: str, end: int = 1) -> list[subprocess.Popen[str]]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    shared = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2"}
+    return [start(folder, mode, end, **shared, JAX_PROCESS_ID=str(i)) for i in range(2)]
+
+
+def finish(*processes: subprocess.Popen[str], status: int = 0) -> list[str]:
+    outputs = [p.communicate(timeout=300)[0] for p in processes]
+    assert [p.returncode for p in processes] == [status] * len(processes), "\n".join(outputs)
+    return outputs
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory) -> dict[str, Path]:
+    """What one process makes of it."""
+    found = {}
+    for mode in ("deterministic", "plain"):
+        folder = tmp_path_factory.mktemp(mode)
+        finish(start(folder, mode))
+        found[mode] = folder / "1"
+    return found
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_same_bytes_when_deterministic(tmp_path, alone):
+    outputs = finish(*start_two(tmp_path, "deterministic"))
+    assert "2 processes, started by JAX variables" in outputs[0]
+    assert hash_tree(tmp_path / "1") == hash_tree(alone["deterministic"])
+    assert "img/s" not in outputs[1], "process 0 alone reports"
+
+
+@pytest.mark.slow
+def test_two_processes_agree_up_to_rounding_otherwise(tmp_path, alone):
+    finish(*start_two(tmp_path, "plain"))
+    (mine, _, rows), (theirs, _, others) = load_checkpoint(tmp_path / "1"), load_checkpoint(alone["plain"])
+    assert [row["kimg"] for row in rows] == [row["kimg"] for row in others]
+    first, same = rows[0], others[0]  # later on, training amplifies rounding
+    for name in ("loss_g", "loss_d", "r1_penalty", "grad_norm_g"):
+        assert float(first[name]) == pytest.approx(float(same[name]), rel=0.02), name
+    assert int(mine["nimg"]) == int(theirs["nimg"]) == 1000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asked", [0, 1])
+def test_a_stop_request_to_either_stops_both_and_they_go_on(tmp_path, alone, asked):
+    both = start_two(tmp_path, "deterministic")
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("scratch/*/nimg-*")):
+        assert time.monotonic() < deadline and both[0].poll() is None, "waited in vain"
+        time.sleep(0.01)
+    both[asked].send_signal(signal.SIGTERM)
+    outputs = finish(*both, status=130)
+    assert all("progress is saved" in output for output in outputs)
+    again = finish(*start_two(tmp_path, "deterministic"))
+    assert "resuming at" in again[0]
+    assert hash_tree(tmp_path / "1") == hash_tree(alone["deterministic"])
+
+
+@pytest.mark.slow
+def test_under_mpirun(tmp_path, alone):
+    mpirun = shutil.which("mpirun") or pytest.skip("no Open MPI here")
+    prefix = (mpirun, "--allow-run-as-root", "--oversubscribe", "--mca", "btl", "self,tcp", "-n", "2")
+    output = finish(start(tmp_path, "deterministic", prefix=prefix))[0]
+    assert "2 processes, started by Open MPI" in output
+    assert hash_tree(tmp_path / "1") == hash_tree(alone["deterministic"])
+
+
+@pytest.mark.parametrize(
+    "environment, by",
+    [
+        ({}, None),
+        ({"OMPI_COMM_WORLD_SIZE": "2"}, "Open MPI"),
+        ({"OMPI_COMM_WORLD_SIZE": "1"}, None),
+        ({"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "4"}, "SLURM"),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, None),  # in the batch script itself
+        ({"JAX_COORDINATOR_ADDRESS": "a:1", "JAX_NUM_PROCESSES": "2"}, "JAX variables"),
+    ],
+)
+def test_what_counts_as_launched(environment, by):
+    assert launcher({"JAX_PLATFORMS": "cpu", **environment}) == by
+
+
+def test_a_launcher_goes_before_the_command_or_around_it(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    own = [sys.executable, "-m", "stages.train"]
+    assert launch_command("mpirun -n 2", own[1:]) == ["mpirun", "-n", "2", *own]
+    *before, last = launch_command("ssh 'other machine' {command}", own[1:])
+    assert before == ["ssh", "other machine"]
+    assert last == f"cd {tmp_path} && SG3X_LAUNCHED=1 {sys.executable} -m stages.train"
+
+
+def test_what_is_sent_to_the_other_processes_keeps_its_bits():
+    tree = {"a": np.array([-0.0, np.nan, 1e-45], np.float32), "b": np.int32(7)}
+    found = unpack(pack(tree), jax.eval_shape(lambda: tree))
+    assert found["a"].tobytes() == tree["a"].tobytes() and found["b"] == 7
