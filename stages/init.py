@@ -1,8 +1,12 @@
-"""The kimg-0 checkpoint: random weights from the seed."""
+"""The kimg-0 checkpoint: random weights from the seed, or those of the model that init.from names."""
+
+from typing import Any
 
 from sg3x.config import stage_params
+from sg3x.config.sections import RANDOM_WEIGHTS
 from sg3x.training.checkpoints import save_checkpoint
 from sg3x.training.options import discriminator_config, generator_config
+from sg3x.training.start import start_from
 from sg3x.training.state import init_state
 from stages.common import CHECKPOINTS, main
 
@@ -11,8 +15,13 @@ def init() -> None:
     params = stage_params("init")
     generator = generator_config(params.generator, params.resolution, params.activation_dtype)
     discriminator = discriminator_config(params.discriminator, params.resolution, params.activation_dtype)
-    state = init_state(generator, discriminator, params.seed)
-    meta = {"generator": generator.to_dict(), "discriminator": discriminator.to_dict(), "nimg": 0}
+    meta: dict[str, Any] = {"generator": generator.to_dict(), "discriminator": discriminator.to_dict(), "nimg": 0}
+    source = getattr(params.init, "from")
+    if source == RANDOM_WEIGHTS:
+        state = init_state(generator, discriminator, params.seed)
+    else:
+        state, meta["init"] = start_from(source, generator, discriminator, params.seed)
+        print(f"weights of {source}, sha256 {meta['init']['sha256']}")
     save_checkpoint(CHECKPOINTS / "0", state, meta, [])
     sizes = {name: sum(p.size for p in state[name].values()) for name in ("g", "d")}
     print(f"generator {sizes['g']:,} parameters, discriminator {sizes['d']:,}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import keyword
 import os
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,11 @@ STAGE_PARAMS: dict[str, tuple[str, ...]] = {
     "fetch": ("fetch",),
     "prepare": ("prepare", "resolution"),
     "reference": ("features.inception_path", "features.inception_sha256", "features.inception_url"),
-    "init": ("activation_dtype", "discriminator", "generator", "resolution", "seed"),
+    "init": ("activation_dtype", "discriminator", "generator", "init.from", "resolution", "seed"),
     "train": (
         "activation_dtype", "ada_interval", "ada_kimg", "ada_target", "augment", "batch_per_device", "batch_size",
         "blur_fade_kimg", "blur_init_sigma", "d_lr", "deterministic", "discriminator", "ema_decay", "ema_kimg",
-        "ema_rampup", "g_lr", "generator", "log_kimg", "r1_gamma", "r1_interval", "resolution", "seed",
+        "ema_rampup", "g_lr", "generator", "init.freeze_d", "log_kimg", "r1_gamma", "r1_interval", "resolution", "seed",
     ),
     "score": (
         "evaluate.batch_size", "evaluate.first_seed", "evaluate.num_samples", "features.inception_path",
@@ -103,7 +104,7 @@ class StageParams:
                 _trace(self._stage, key)
                 value: Any = self._params
                 for part in path.split("."):
-                    value = getattr(value, part)
+                    value = getattr(value, f"{part}_" if keyword.iskeyword(part) else part)  # init.from
                 return value
         if any(key.startswith(path + ".") for key in STAGE_PARAMS[self._stage]):
             return _Part(self, path)
@@ -113,7 +114,7 @@ class StageParams:
         """Everything the stage declared, as plain values by dotted key: what a fingerprint is made of."""
         found: dict[str, Any] = {}
         for key in STAGE_PARAMS[self._stage]:
-            value: Any = self._params.model_dump()
+            value: Any = self._params.model_dump(by_alias=True)
             for part in key.split("."):
                 value = value[part]
             found[key] = value

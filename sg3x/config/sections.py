@@ -105,6 +105,18 @@ class DiscriminatorSection(Section):
     mbstd_group_size: PositiveInt = 4
 
 
+RANDOM_WEIGHTS = "stages/init.py"  # the script that draws them; a path, as DVC wants one to depend on
+
+
+class Init(Section):
+    """Where training starts."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)  # `from` is a word of Python's
+
+    from_: Annotated[str, Field(alias="from", min_length=1)]
+    freeze_d: Annotated[int, Field(ge=0)] = 0
+
+
 class Generate(Section):
     """Sample pictures of the final model."""
 
@@ -180,6 +192,7 @@ class Params(Section):
     prepare: Prepare
     generator: GeneratorSection
     discriminator: DiscriminatorSection
+    init: Init
     activation_dtype: Literal["float32", "bfloat16"] = "float32"
     # Training.
     batch_size: PositiveInt
@@ -222,6 +235,17 @@ class Params(Section):
         if self.batch_size % min(group, self.batch_size):
             raise ValueError(
                 f"batch_size={self.batch_size} must be a multiple of discriminator.mbstd_group_size={group}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _layers_to_freeze(self) -> Params:
+        layers = (
+            3 * (self.resolution.bit_length() - 3) + 1
+        )  # fromrgb, and conv0, conv1, skip of every block down to 8x8
+        if self.init.freeze_d > layers:
+            raise ValueError(
+                f"init.freeze_d={self.init.freeze_d}: the discriminator has {layers} layers that can freeze"
             )
         return self
 

@@ -74,6 +74,17 @@ class DiscriminatorConfig:
         return cls(**values)
 
 
+def frozen_names(config: DiscriminatorConfig, layers: int) -> frozenset[str]:
+    """Names of the weights and biases of the first `layers` layers: fromrgb, then conv0, conv1, skip of every block.
+
+    Freeze-D (Mo et al. 2020): when a discriminator is adapted to few pictures, its first layers stay as they are. The
+    layers at 4x4 are never among them.
+    """
+    kinds = [(res, kind) for res in config.resolutions for kind in ("fromrgb", "conv0", "conv1", "skip")]
+    names = [f"b{res}.{kind}" for res, kind in kinds if kind != "fromrgb" or res == config.img_resolution]
+    return frozenset(f"{name}.{part}" for name in names[:layers] for part in ("weight", "bias"))
+
+
 def init_discriminator(key: jax.Array, config: DiscriminatorConfig) -> Params:
     """Random parameters: N(0, 1) weights, zero biases."""
     params: Params = {}

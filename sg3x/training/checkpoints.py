@@ -88,7 +88,7 @@ def verify(path: Path) -> None:
 
 
 def check_config(path: Path, meta: dict[str, Any], expected: dict[str, dict[str, Any]]) -> None:
-    """Compares the checkpoint's network configurations with ours and names every key that differs."""
+    """Compares the network configurations of a checkpoint or model with ours and names every key that differs."""
     problems = []
     for network, ours in expected.items():
         theirs = meta.get(network, {})

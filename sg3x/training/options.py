@@ -65,4 +65,5 @@ def train_config(params: Any) -> TrainConfig:
         ema_decay=params.ema_decay,
         blur_init_sigma=params.blur_init_sigma,
         blur_fade_kimg=params.blur_fade_kimg,
+        freeze_d=params.init.freeze_d,
     )

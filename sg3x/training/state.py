@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from sg3x.networks import DiscriminatorConfig, GeneratorConfig, init_discriminator, init_generator
-from sg3x.networks.discriminator import LOGIT_BIAS
+from sg3x.networks.discriminator import LOGIT_BIAS, frozen_names
 from sg3x.training.ada import init_ada
 from sg3x.training.augment import AugmentConfig
 from sg3x.training.losses import lazy_adam_options
@@ -58,6 +58,7 @@ class TrainConfig:
     ema_decay: float | None = None  # constant decay per step, instead of ema_kimg
     blur_init_sigma: float = 0.0
     blur_fade_kimg: float = 0.0
+    freeze_d: int = 0  # first layers of D that are not trained
 
 
 def purpose_key(seed: int, purpose: str, image_counter: jax.Array | int = 0) -> jax.Array:
@@ -79,6 +80,11 @@ def discriminator_optimizer(config: TrainConfig) -> optax.GradientTransformation
 def split_logit_bias(tree: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """D's last bias has no gradient in the R1 phase, so Adam skips it there: it gets a state of its own."""
     return {"rest": {k: v for k, v in tree.items() if k != LOGIT_BIAS}, "logit_bias": {LOGIT_BIAS: tree[LOGIT_BIAS]}}
+
+
+def frozen_in_d(config: TrainConfig) -> frozenset[str]:
+    """Names of D's weights that are not trained."""
+    return frozen_names(config.discriminator, config.freeze_d)
 
 
 def adam_state(params: dict[str, jax.Array]) -> dict[str, Any]:

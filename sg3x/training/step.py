@@ -23,6 +23,7 @@ from sg3x.training.state import (
     TrainConfig,
     adam_step,
     discriminator_optimizer,
+    frozen_in_d,
     generator_optimizer,
     purpose_key,
     split_logit_bias,
@@ -60,6 +61,7 @@ def discriminator_gradients(
     """Gradients of D's loss; loss, fake and real logits. G's pictures carry no gradient."""
 
     def objective(d: Params) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        d = _frozen(config, d)
         fake_logits = discriminator(d, config.discriminator, view_fake(fake), fake_c)
         real_logits = discriminator(d, config.discriminator, view_real(real), real_c)
         return losses.discriminator_loss(fake_logits, real_logits), (fake_logits, real_logits)
@@ -74,6 +76,7 @@ def r1_gradients(
     """Gradients of interval * mean(gamma/2 * penalty); the mean penalty and the real logits."""
 
     def objective(d: Params) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        d = _frozen(config, d)
         penalty, logits = losses.r1_penalty(
             lambda images: discriminator(d, config.discriminator, view(images), c), real
         )
@@ -84,13 +87,19 @@ def r1_gradients(
     return grads, aux
 
 
+def _frozen(config: TrainConfig, d: Params) -> Params:
+    """D with its frozen layers taken for constants: nothing is computed for their gradients, which are zero."""
+    names = frozen_in_d(config)
+    return {name: jax.lax.stop_gradient(p) if name in names else p for name, p in d.items()}
+
+
 def apply_generator(config: TrainConfig, state: State, grads: Params) -> State:
     g, opt = adam_step(generator_optimizer(config), state["g"], grads, state["g_opt"])
     return {**state, "g": g, "g_opt": opt}
 
 
 def apply_discriminator(config: TrainConfig, state: State, grads: Params, r1: bool = False) -> State:
-    """An Adam step of D; in the R1 phase its last bias stays as it is, moments and count included."""
+    """An Adam step of D; in the R1 phase its last bias stays as it is, moments and count included. Frozen layers stay too."""
     optimizer = discriminator_optimizer(config)
     params, parts = split_logit_bias(state["d"]), split_logit_bias(grads)
     opt = dict(state["d_opt"])
@@ -99,6 +108,7 @@ def apply_discriminator(config: TrainConfig, state: State, grads: Params, r1: bo
         bias = parts["logit_bias"]
         params["logit_bias"], opt["logit_bias"] = adam_step(optimizer, params["logit_bias"], bias, opt["logit_bias"])
     d = {**params["rest"], LOGIT_BIAS: params["logit_bias"][LOGIT_BIAS]}
+    d |= {name: state["d"][name] for name in frozen_in_d(config) if name in d}
     return {**state, "d": {name: d[name] for name in state["d"]}, "d_opt": opt}
 
 

@@ -110,3 +110,11 @@ def test_a_stage_reads_only_what_it_declared(values):
         _ = stage.r1_gamma
     with pytest.raises(AttributeError, match=r"generate\.truncation_psi"):
         _ = stage.generate.truncation_psi
+
+
+def test_more_frozen_layers_than_there_are_are_refused(values):
+    values["init"] = {"from": "models/imported", "freeze_d": 10}  # 32x32: fromrgb and three layers of 32, 16 and 8
+    assert parse_params(values).init.from_ == "models/imported"
+    values["init"] = {"from": "models/imported", "freeze_d": 11}
+    with pytest.raises(ConfigError, match="has 10 layers that can freeze"):
+        parse_params(values)

@@ -1,0 +1,62 @@
+"""Where training starts when not from random weights: another model's networks, with fresh optimisers and counters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from sg3x.files.fingerprint import hash_tree
+from sg3x.networks import DiscriminatorConfig, GeneratorConfig
+from sg3x.networks.store import CONFIG, load_networks
+from sg3x.training.checkpoints import CheckpointError, check_config, load_checkpoint
+from sg3x.training.state import State, init_state
+
+# What is taken over. Everything else (optimisers, ADA's p, counters, statistics) begins anew, as NVIDIA's --resume does.
+PARTS = ("g", "g_buffers", "g_ema", "d")
+
+
+def start_from(
+    path: str | Path, generator: GeneratorConfig, discriminator: DiscriminatorConfig, seed: int
+) -> tuple[State, dict[str, Any]]:
+    """The state at image 0 with the weights of the model at `path`, and where they came from, for meta.json.
+
+    Args:
+        path: a directory that `sg3x import-nvidia` wrote, or a training checkpoint.
+
+    Raises:
+        CheckpointError: (a ValueError) nothing there, no discriminator in it, or networks of other shapes: every key
+            that differs is listed.
+    """
+    path = Path(path)
+    if (path / "manifest.json").exists():
+        saved, meta, _ = load_checkpoint(path)
+        theirs = {name: meta[name] for name in ("generator", "discriminator")}
+        found = {part: saved[part] for part in PARTS}
+    elif (path / CONFIG).exists():
+        theirs, found = _from_directory(path)
+    else:
+        raise CheckpointError(
+            f"init.from={str(path)!r} is neither a directory of sg3x import-nvidia nor a checkpoint"
+            + (": run sg3x import-nvidia on it first" if path.suffix == ".pkl" else "")
+        )
+    check_config(path, theirs, {"generator": generator.to_dict(), "discriminator": discriminator.to_dict()})
+    state = init_state(generator, discriminator, seed)
+    for part in PARTS:
+        state[part] = {name: jnp.asarray(np.asarray(found[part][name]), jnp.float32) for name in state[part]}
+    return state, {"from": path.name, "sha256": hash_tree(path)}
+
+
+def _from_directory(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    stored = load_networks(path)
+    training, discriminator = stored.training_generator, stored.discriminator
+    if training is None or discriminator is None:
+        raise CheckpointError(
+            f"init.from={str(path)!r} holds a generator to draw with and no discriminator, which training needs too: "
+            "give a checkpoint, or what sg3x import-nvidia wrote from a snapshot"
+        )
+    theirs = {"generator": training.config.to_dict(), "discriminator": discriminator.config.to_dict()}
+    found = {"g": training.params, "g_buffers": training.buffers, "d": discriminator.params}
+    return theirs, {**found, "g_ema": stored.generator.params}
