@@ -40,7 +40,7 @@ def unfinished(scratch: Path) -> list[dict[str, Any]]:
         except (OSError, ValueError):  # it ended while we looked
             continue
         newest = max(file.parent.glob("nimg-*"), default=None)
-        saved = {"saved_kimg": None, "saved_age_s": None}
+        saved: dict[str, Any] = {"saved_kimg": None, "saved_age_s": None}
         if newest is not None:
             saved["saved_kimg"] = int(newest.name.removeprefix("nimg-")) / 1000
             saved["saved_age_s"] = max(round(time.time() - newest.stat().st_mtime), 0)
