@@ -123,9 +123,9 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     m = run.metrics
     found = [*run.provenance, ("data, sha256 of the array", str(m.get("dataset_fingerprint", "unknown")))]
     for segment in run.segments:
-        what = f"segment {segment['start']} → {segment['end']} kimg, sha256 of the checkpoint"
+        what = f"segment {segment['start']} → {segment['end']} kimg, checkpoint, sha256 begins"
         found.append((what, str(segment.get("checkpoint_sha256", "unknown"))))
-    found.append(("generator, sha256 of the weights", str(m.get("model_sha256", "unknown"))))
+    found.append(("generator, weights, sha256 begins", str(m.get("model_sha256", "unknown"))))
     extractor = str(m.get("extractor", "unknown")) + (
         f", sha256 {m['extractor_sha256']}" if "extractor_sha256" in m else ""
     )
