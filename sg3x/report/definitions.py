@@ -12,7 +12,7 @@ class Metric:
     Attributes:
         keys: where it may stand in results/metrics.json; the first that is there is shown, under its own name.
         label: for people.
-        better: "lower", "higher", or what a perfect model has, as "near 1".
+        better: "lower", "higher", what a perfect model has, as "near 1", or that there is no better: "for comparison".
         meaning: one sentence.
         unit: behind the number.
     """
@@ -58,7 +58,7 @@ GROUPS: tuple[tuple[str, tuple[Metric, ...]], ...] = (
             Metric(("eq_t_frac",), "EQ-T, fractions of pixels", "higher", "The same for sub-pixel steps.", " dB"),
             Metric(("eq_r",), "EQ-R", "higher",
                    "The same for rotation: configuration R has it, T is not built for it.", " dB"),
-            Metric(("eq_t_plain",), "EQ-T without the filters", "higher", "These weights run by StyleGAN2's plain "
+            Metric(("eq_t_plain",), "EQ-T without the filters", "for comparison", "These weights run by StyleGAN2's plain "
                    "operations: the difference to EQ-T is what the alias-free design buys.", " dB"),
         ),
     ),

@@ -65,6 +65,9 @@ def numbers_table(runs: Sequence[Run]) -> str:
         if any(rows):
             body.append(f'<tr class="group"><th colspan="{span}">{escape(heading)}</th></tr>{"".join(rows)}')
     counts = "".join(f"<p>{_counts(run, len(runs) > 1)}</p>" for run in runs)
+    counts += "<p>± is one standard error over samples, the data set held fixed.</p>"
+    if len(runs) == 2:
+        counts += "<p>Bold: beyond two standard errors. Grey: the error of that number is not known.</p>"
     return f'<div class="scroll"><table class="numbers">{head}{"".join(body)}</table></div>{counts}'
 
 
@@ -83,7 +86,9 @@ def _row(runs: Sequence[Run], metric: Metric) -> str:
 
 
 def _aim(metric: Metric) -> str:
-    return f"{metric.better} is better" if metric.better in ("lower", "higher") else f"best {metric.better}"
+    if metric.better in ("lower", "higher"):
+        return f"{metric.better} is better"
+    return f"best {metric.better}" if "near" in metric.better else metric.better
 
 
 def _number(run: Run, key: str | None, metric: Metric) -> str:
@@ -95,7 +100,7 @@ def _number(run: Run, key: str | None, metric: Metric) -> str:
 
 
 def _difference(a: Run, b: Run, key_a: str | None, key_b: str | None, metric: Metric) -> str:
-    """B - A, and whether it exceeds two standard errors where both are known; nothing where they are not one metric."""
+    """B - A, and which is better: bold beyond two standard errors, faint where the errors are not known."""
     if key_a is None or key_a != key_b:
         return "–"
     delta = float(b.metrics[key_a]) - float(a.metrics[key_a])
@@ -115,7 +120,7 @@ def _counts(run: Run, named: bool) -> str:
         ("num_equivariance", "pictures moved for EQ"), ("num_paths", "paths"),
     ) if key in m]  # fmt: skip
     name = f"{escape(run.name)}: " if named else ""
-    return f"{name}{', '.join(parts)}. ± is one standard error over samples, the data set held fixed."
+    return f"{name}{', '.join(parts)}."
 
 
 def shown(value: float, digits: int = 4) -> str:
