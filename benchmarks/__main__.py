@@ -1,6 +1,23 @@
-"""Short benchmarks, each a ratio against its baseline in one run: `make bench`."""
+"""Benchmarks, each against its baselines in one run: `make bench` (minutes), `python -m benchmarks --full` (an hour)."""
 
-from benchmarks import filtered_lrelu
+import argparse
+
+from sg3x.allocator import keep_freed_memory
+
+NAMES = ("filtered_lrelu", "modulated_conv", "networks", "augmentation", "scaling", "reading", "tpu_static")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(NAMES)}; none: all but tpu_static")
+    parser.add_argument("--full", action="store_true", help="larger shapes, more rounds")
+    given = parser.parse_args()
+    keep_freed_memory()
+    import importlib
+
+    for name in given.names or NAMES[:-1]:
+        importlib.import_module(f"benchmarks.{name}").main(given.full)
+
 
 if __name__ == "__main__":
-    filtered_lrelu.main()
+    main()

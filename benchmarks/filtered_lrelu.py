@@ -1,57 +1,65 @@
-"""filtered_lrelu, forward and backward: each formulation against the plain one (depthwise convolutions), interleaved."""
+"""filtered_lrelu, forward + backward: every formulation against the depthwise form and torch."""
 
 from __future__ import annotations
-
-import statistics
-import time
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import torch
 
+from benchmarks.baselines import depthwise, with_torch
+from benchmarks.harness import compiled, interleaved, keep, report
 from sg3x.signal import design_lowpass_filter, filtered_lrelu
-from sg3x.signal.filtered_lrelu import FORMULATIONS
 
-# name: samples, input side, channels, rounds. Up 2, down 2, 12 taps; output two pixels smaller.
-SHAPES = {"demo, 40x40x32": (16, 42, 32, 9), "36x36x512": (1, 38, 512, 5)}
+# samples, input side, output side, channels. Up 2, down 2, 12 taps each. The depthwise form takes seconds: short runs leave
+# it out of the largest.
+SHAPES = {
+    "demo, 42 -> 40, 16 x 32": (16, 42, 40, 32),
+    "38 -> 36, 1 x 512": (1, 38, 36, 512),
+    "150 -> 148, 1 x 128": (1, 150, 148, 128),
+}
 
 
-def programs(n: int, size: int, channels: int) -> dict[str, tuple]:
-    """Compiled forward+backward of every formulation, with its arguments."""
+def contestants(n: int, size: int, out: int, channels: int, slow: bool) -> dict:
     taps = design_lowpass_filter(12, 8.0, 16.0, 64)
+    assert taps is not None
+    total = (out - 1) * 2 + 1 - size * 2 + 22
+    pads = (total + 2) // 2, total - (total + 2) // 2
     rng = np.random.RandomState(0)
-    x = jnp.asarray(rng.randn(n, size, size, channels), jnp.float32)
-    total = (size - 3) * 2 + 1 - size * 2 + 22
+    x, dy = rng.randn(n, size, size, channels).astype(np.float32), rng.randn(n, out, out, channels).astype(np.float32)
+    bias = np.zeros(channels, np.float32)
 
-    def both(impl: str, x: jax.Array) -> jax.Array:
-        apply = partial(
-            filtered_lrelu,
-            fu=taps,
-            fd=taps,
-            up=2,
-            down=2,
-            padding=[(total + 2) // 2, total - (total + 2) // 2] * 2,
-            impl=impl,
-        )
-        y, pull = jax.vjp(apply, x)
-        return pull(y)[0]
+    def ours(impl):
+        def both(x, bias, dy):
+            def apply(x, bias):
+                return filtered_lrelu(x, taps, taps, bias, up=2, down=2, padding=[*pads, *pads], clamp=256.0, impl=impl)
 
-    return {impl: (jax.jit(partial(both, impl)).lower(x).compile(), x) for impl in FORMULATIONS}
+            y, pull = jax.vjp(apply, x, bias)
+            return y, pull(dy)
+
+        return compiled(both, x, bias, dy)
+
+    def seed(x, bias, dy):
+        y, pull = jax.vjp(lambda x, b: depthwise.filtered_lrelu(x, taps, taps, b, 2, 2, pads), x, bias)
+        return y, pull(dy)
+
+    tx, tb, tdy, tt = (
+        with_torch.tensor(x, True),
+        with_torch.tensor(bias, True),
+        with_torch.tensor(dy),
+        torch.tensor(taps),
+    )
+
+    def in_torch():
+        torch.autograd.grad(with_torch.filtered_lrelu(tx, tt, tt, tb, 2, 2, pads), (tx, tb), tdy)
+
+    found = {"chunked (CPU's choice)": ours("chunked"), "banded": ours("banded"), "torch": in_torch}
+    return found | {"depthwise form": compiled(seed, jnp.asarray(x), bias, dy)} if slow else found
 
 
-def main() -> None:
-    for name, (n, size, channels, rounds) in SHAPES.items():
-        compiled = programs(n, size, channels)
-        times: dict[str, list[float]] = {impl: [] for impl in compiled}
-        for _ in range(rounds + 1):
-            for impl, (program, x) in compiled.items():
-                started = time.perf_counter()
-                jax.block_until_ready(program(x))
-                times[impl].append(time.perf_counter() - started)
-        medians = {impl: statistics.median(t[1:]) for impl, t in times.items()}
-        for impl, median in medians.items():
-            ratio = medians["reference"] / median
-            print(
-                f"filtered_lrelu fwd+bwd, {name}, {impl:10s} {median * 1e3:9.1f} ms  {ratio:6.1f} x the depthwise form"
-            )
+def main(full: bool = False) -> None:
+    tables = []
+    for name, shape in SHAPES.items():
+        found = interleaved(contestants(*shape, slow=full or shape[1] < 100), rounds=7 if full else 3)
+        tables.append(report(f"filtered_lrelu, forward + backward, {name}", found, "chunked (CPU's choice)"))
+    keep("filtered_lrelu", tables)

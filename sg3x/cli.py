@@ -9,6 +9,7 @@ from sg3x.commands.compare import compare
 from sg3x.commands.generate import generate
 from sg3x.commands.import_nvidia import import_nvidia
 from sg3x.commands.info import info
+from sg3x.commands.preflight import preflight
 from sg3x.commands.runs import runs
 
 app = typer.Typer(
@@ -19,6 +20,7 @@ app.command()(compare)
 app.command()(generate)
 app.command()(import_nvidia)
 app.command()(info)
+app.command()(preflight)
 app.command()(runs)
 
 

@@ -117,6 +117,18 @@ def _in_order(x: jax.Array) -> jax.Array:
     return reduce(jnp.add, [x[i] for i in range(x.shape[0])])
 
 
+def spread(x: jax.Array) -> jax.Array:
+    """x[N, ...], split along its first axis over the devices of the mesh in force (`jax.set_mesh`), if there is one.
+
+    What is drawn inside a program belongs to no device until something says so: without this the compiler would let every
+    device compute the generator's pictures for the whole batch. Inside `shard_map` each device has its own part already.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty or mesh.manual_axes or mesh.size == 1:
+        return x
+    return lax.with_sharding_constraint(x, jax.sharding.PartitionSpec(AXIS))
+
+
 def choose_layout(
     batch_size: int, group_size: int, devices: int, batch_per_device: int | None, deterministic: bool
 ) -> Layout | None:

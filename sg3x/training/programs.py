@@ -83,10 +83,11 @@ class Programs:
         shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.replicated), state)
         shardings = jax.tree.map(lambda _: self.replicated, state)
         out = {"end": (shardings, self.replicated)}
-        lowered = {
-            name: jax.jit(phase, donate_argnums=0, out_shardings=out.get(name, shardings)).lower(shapes, *more)
-            for name, (phase, more) in self._phases().items()
-        }
+        with jax.set_mesh(self.mesh):  # for `spread`
+            lowered = {
+                name: jax.jit(phase, donate_argnums=0, out_shardings=out.get(name, shardings)).lower(shapes, *more)
+                for name, (phase, more) in self._phases().items()
+            }
         options = _compiler_options() if self.layout is not None and self.layout.ordered else None
         with ThreadPoolExecutor() as pool:  # XLA compiles outside Python's lock
             programs = pool.map(lambda program: program.compile(compiler_options=options), lowered.values())

@@ -17,6 +17,7 @@ from sg3x.networks.layers import Params
 from sg3x.training import losses
 from sg3x.training.ada import adjust_ada, report_signs
 from sg3x.training.augment import augment_images
+from sg3x.training.layout import spread
 from sg3x.training.problems import TERMS
 from sg3x.training.state import (
     State,
@@ -183,8 +184,8 @@ def to_float(images: jax.Array) -> jax.Array:
 
 
 def latents(config: TrainConfig, state: State, purpose: str) -> jax.Array:
-    """z float32[N, z_dim] of the whole batch."""
-    return jax.random.normal(key(config, state, purpose), (config.batch_size, config.generator.z_dim))
+    """z float32[N, z_dim] of the whole batch, spread over the mesh that is being compiled for."""
+    return spread(jax.random.normal(key(config, state, purpose), (config.batch_size, config.generator.z_dim)))
 
 
 def key(config: TrainConfig, state: State, purpose: str) -> jax.Array:

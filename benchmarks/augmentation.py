@@ -1,0 +1,39 @@
+"""ADA's augmentation as a share of the step it is part of: the demo's shapes, the default pipe."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import jax
+
+from benchmarks.harness import compiled, interleaved, keep, report
+from benchmarks.networks import DEMO, load
+from sg3x.training import step
+from sg3x.training.augment import AugmentConfig, augment_images
+
+
+def main(full: bool = False) -> None:
+    tables = []
+    for preset, batch in DEMO.items():
+        config, state, _, real = load(preset, batch)
+        config = replace(config, augment=AugmentConfig.preset("bgc"))
+        images = step.to_float(jax.numpy.asarray(real))
+
+        def three(images, p, config=config):  # generated pictures twice, once with a gradient, and real ones
+            y, pull = jax.vjp(lambda x: augment_images(x, p, jax.random.key(0), config=config.augment), images)
+            other = [augment_images(images, p, jax.random.key(i), config=config.augment) for i in (1, 2)]
+            return pull(y), other
+
+        phases = [
+            compiled(partial(step.generator_phase, config), state),
+            compiled(partial(step.discriminator_phase, config), state, real),
+        ]
+        contestants = {
+            "augmentation": compiled(three, images, state["ada"]["p"]),
+            "the whole step with it": lambda phases=phases: [phase() for phase in phases],
+        }
+        tables.append(
+            report(f"augmentation bgc, {preset}, {batch} at a time", interleaved(contestants, 7), "augmentation")
+        )
+    keep("augmentation", tables)

@@ -1,0 +1,81 @@
+"""Contestants timed in turns in one process, medians and ratios, kept as JSON."""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def interleaved(contestants: dict[str, Callable[[], Any]], rounds: int) -> dict[str, dict[str, float]]:
+    """name -> median and least wall and CPU milliseconds of `rounds` calls, one of each contestant in turn, after one to warm up.
+
+    On a machine that does other things too, CPU time is the steadier of the two: both contestants use all cores.
+    """
+    wall: dict[str, list[float]] = {name: [] for name in contestants}
+    cpu: dict[str, list[float]] = {name: [] for name in contestants}
+    for turn in range(rounds + 1):
+        for name, run in contestants.items():
+            started, worked = time.perf_counter(), time.process_time()
+            run()
+            if turn:
+                wall[name].append(1e3 * (time.perf_counter() - started))
+                cpu[name].append(1e3 * (time.process_time() - worked))
+    return {
+        name: {
+            "wall_ms": round(statistics.median(wall[name]), 3),
+            "wall_min_ms": round(min(wall[name]), 3),
+            "cpu_ms": round(statistics.median(cpu[name]), 3),
+            "cpu_min_ms": round(min(cpu[name]), 3),
+        }
+        for name in contestants
+    }
+
+
+def report(title: str, found: dict[str, dict[str, float]], ours: str) -> dict[str, Any]:
+    """Prints a table, ratios being baseline / ours (more than 1: ours is faster), and returns it for the JSON."""
+    print(title)
+    for name, times in found.items():
+        ratio = times["cpu_ms"] / found[ours]["cpu_ms"]
+        times["cpu_over_ours"] = round(ratio, 2)
+        times["wall_over_ours"] = round(times["wall_ms"] / found[ours]["wall_ms"], 2)
+        print(
+            f"  {name:34} wall {times['wall_ms']:9.1f} ms  CPU {times['cpu_ms']:9.1f} ms  {ratio:6.2f} x ours",
+            flush=True,
+        )
+    return {"title": title, "ours": ours, "times": found}
+
+
+def keep(name: str, tables: list[dict[str, Any]], **more: Any) -> None:
+    """Writes benchmarks/results/NAME.json with what it was measured on; no names of machines."""
+    RESULTS.mkdir(exist_ok=True)
+    packages = {}
+    for package in ("jax", "jaxlib", "torch", "numpy"):
+        packages[package] = version(package)
+    content = {"name": name, "cpu": cpu_model(), "versions": packages, "tables": tables, **more}
+    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+
+
+def cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+        return f"{models[0]}, {len(models)} cores"
+    except (OSError, IndexError):
+        return platform.machine()
+
+
+def compiled(function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
+    """function(*arguments), compiled, waiting for its result."""
+    import jax
+
+    program = jax.jit(function).lower(*arguments).compile()
+    placed = jax.device_put(arguments)
+    return lambda: jax.block_until_ready(program(*placed))

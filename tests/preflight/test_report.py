@@ -1,0 +1,62 @@
+"""Reading compiled programs, and what the command says of targets it cannot compile for."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+from typer.testing import CliRunner
+
+from sg3x.cli import app
+from sg3x.preflight.report import priced_operations, read_program
+from sg3x.preflight.target import PreflightError, parse_target, prepare_environment
+
+# As libtpu writes them, shortened.
+TPU_PROGRAM = """
+ENTRY %main.12_spmd {
+  %fusion.1 = bf16[4,306,306,256]{3,1,2,0:T(8,128)(2,1)} fusion(%constant.3, %fusion.9), kind=kOutput, metadata={op_name="jit(f)/ph,nhwc->npwc/dot_general" stack_frame_id=2}, backend_config={"estimated_cycles":"1323029"}
+  %conv.2 = bf16[4,38,38,512]{3,2,1,0} fusion(%x.1, %w.1), kind=kOutput, metadata={op_name="jit(f)/conv_general_dilated"}, backend_config={"estimated_cycles":"250"}
+  ROOT %copy.3 = bf16[4,148,148,256]{3,0,2,1:T(4,128)(2,1)} copy(%fusion.11), metadata={op_name="jit(f)/transpose"}, backend_config={"estimated_cycles":"648666"}
+  %closed_call.1 = bf16[4,148,148,256]{3,2,1,0} custom-call(%x), custom_call_target="tpu_custom_call", metadata={op_name="jit(f)/pallas_call"}
+}
+"""  # noqa: E501
+
+
+def test_estimates_are_read_from_the_optimised_program():
+    operations, unpriced = priced_operations(TPU_PROGRAM)
+    assert [(o.name, o.cycles) for o in operations] == [("fusion.1", 1323029), ("conv.2", 250), ("copy.3", 648666)]
+    assert [o.group.split(" (")[0] for o in operations] == [
+        "matrix products", "convolutions", "copies and transpositions",
+    ]  # fmt: skip
+    assert unpriced == 1
+
+
+def test_a_program_of_this_machine_has_flops_and_memory_but_no_estimate():
+    x = jnp.zeros((64, 32))
+    phase = read_program("product", jax.jit(lambda x: x @ x.T).lower(x).compile())
+    assert phase.flops >= 2 * 64 * 64 * 32
+    assert phase.memory_bytes >= 4 * (64 * 32 + 64 * 64)
+    assert phase.cycles is None
+
+
+def test_targets_are_named_by_generation_and_shape():
+    assert parse_target("v5e:2x4") == ("v5e", (2, 4))
+    assert parse_target("local") is None
+    with pytest.raises(PreflightError, match="h100"):
+        parse_target("h100")
+    with pytest.raises(PreflightError, match="v3"):
+        parse_target("v3:2x2")
+
+
+def test_a_missing_tpu_compiler_is_one_line_that_says_what_to_install(monkeypatch):
+    monkeypatch.delenv("TPU_LIBRARY_PATH", raising=False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(PreflightError, match=r"pip install libtpu"):
+        prepare_environment("v5e:2x4")
+
+
+def test_the_command_names_what_it_does_not_know():
+    result = CliRunner().invoke(app, ["preflight", "--target", "v5e"])
+    assert result.exit_code == 1
+    assert "v5e:2x4" in result.output
+    result = CliRunner().invoke(app, ["preflight", "--preset", "nothing"])
+    assert result.exit_code == 1
+    assert "nothing.yaml" in result.output
