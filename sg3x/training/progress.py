@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from sg3x.training import checkpoints
 from sg3x.training.problems import explain_write
+from sg3x.training.scratch import discard
 from sg3x.training.state import State
 
 KEEP = 2  # the newest, and the one before it
@@ -70,7 +70,7 @@ class Progress:
             checkpoints.save_checkpoint(path, state, {**self.meta, "nimg": nimg}, history)
         checkpoints.verify(path)
         for old in self._paths()[:-KEEP]:
-            shutil.rmtree(old, ignore_errors=True)
+            discard(old)
 
     def _paths(self, newest_first: bool = False) -> list[Path]:
         return sorted(self.scratch.glob("nimg-*"), reverse=newest_first)

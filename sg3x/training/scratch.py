@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -74,4 +75,13 @@ def _difference(key: str, theirs: Any, mine: Any) -> str:
 
 def remove_scratch(scratch: Path) -> None:
     """Forgets a finished segment's progress; its sample grids stay, in `snapshots` beside it."""
-    shutil.rmtree(scratch, ignore_errors=True)
+    discard(scratch)
+
+
+def discard(folder: Path) -> None:
+    """Removes a folder that may be looked at: renamed first, so that a kill leaves no half of it under its name."""
+    going = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(going, ignore_errors=True)  # what a killed run left there
+    with contextlib.suppress(OSError):
+        folder.rename(going)
+        shutil.rmtree(going, ignore_errors=True)

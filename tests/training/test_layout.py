@@ -15,8 +15,9 @@ from sg3x.training.state import TrainConfig, init_state
 
 G = GeneratorConfig(16, z_dim=4, w_dim=4, num_layers=2, num_critical=1, channel_base=32, channel_max=4, margin_size=1)
 D = DiscriminatorConfig(16, channel_base=32, channel_max=4, mbstd_group_size=2)
+AUGMENT = AugmentConfig(brightness=1, hue=1, noise=1)  # draws of every kind, quickly compiled
 CONFIG = TrainConfig(
-    G, D, batch_size=16, r1_gamma=1.0, r1_interval=1, augment=AugmentConfig.preset("bgc"), ada_interval=1, ada_kimg=0.1,
+    G, D, batch_size=16, r1_gamma=1.0, r1_interval=1, augment=AUGMENT, ada_interval=1, ada_kimg=0.1,
     blur_init_sigma=1.0, blur_fade_kimg=1.0,
 )  # fmt: skip
 PICTURES = np.random.RandomState(0).randint(0, 256, (16, 16, 16, 3), np.uint8)
@@ -50,7 +51,7 @@ def largest_difference(mine, theirs) -> float:
     return worst
 
 
-@pytest.mark.parametrize("devices, batch_per_device", [(1, 2), (1, 8), (2, 4), (4, 2)])
+@pytest.mark.parametrize("devices, batch_per_device", [(1, 2), (2, 4)])
 def test_accumulated_gradients_are_those_of_the_whole_batch(devices, batch_per_device):
     whole, parts = trained(1), trained(devices, batch_per_device)
     # One step: the moments of Adam show the gradients themselves, averages and statistics the rest.
@@ -65,7 +66,7 @@ def test_over_eight_devices_without_parts():
         assert largest_difference(spread[part], whole[part]) < 2e-4, part
 
 
-@pytest.mark.parametrize("devices", [2, 4, 8])
+@pytest.mark.parametrize("devices", [4, 8])
 def test_deterministic_steps_have_the_same_bits_on_any_number_of_devices(devices):
     assert bits(trained(devices, deterministic=True)) == bits(trained(1, deterministic=True))
 

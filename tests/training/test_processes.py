@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from sg3x.files.fingerprint import hash_tree
-from sg3x.training.checkpoints import load_checkpoint
 from sg3x.training.launch import launch_command
 from sg3x.training.processes import launcher, pack, unpack
 
@@ -26,7 +25,8 @@ FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=
 def start(folder: Path, mode: str, end: int = 1, prefix: tuple[str, ...] = (), **more: str) -> subprocess.Popen[str]:
     dropped = ("SLURM_", "OMPI_", "JAX_", "XLA_")
     env = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
-    env |= {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": FLAGS, "PYTHONPATH": str(ROOT), **more}
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(folder / "jax"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    env |= {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": FLAGS, "PYTHONPATH": str(ROOT), **cache, **more}
     command = [*prefix, sys.executable, "-m", SCRIPT, str(folder), mode, str(end)]
     return subprocess.Popen(command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
@@ -46,49 +46,34 @@ def finish(*processes: subprocess.Popen[str], status: int = 0) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory) -> dict[str, Path]:
+def alone(tmp_path_factory) -> Path:
     """What one process makes of it."""
-    found = {}
-    for mode in ("deterministic", "plain"):
-        folder = tmp_path_factory.mktemp(mode)
-        finish(start(folder, mode))
-        found[mode] = folder / "1"
-    return found
+    folder = tmp_path_factory.mktemp("alone")
+    finish(start(folder, "deterministic"))
+    return folder / "1"
 
 
 @pytest.mark.slow
 def test_two_processes_have_the_same_bytes_when_deterministic(tmp_path, alone):
     outputs = finish(*start_two(tmp_path, "deterministic"))
     assert "2 processes, started by JAX variables" in outputs[0]
-    assert hash_tree(tmp_path / "1") == hash_tree(alone["deterministic"])
+    assert hash_tree(tmp_path / "1") == hash_tree(alone)
     assert "img/s" not in outputs[1], "process 0 alone reports"
 
 
 @pytest.mark.slow
-def test_two_processes_agree_up_to_rounding_otherwise(tmp_path, alone):
-    finish(*start_two(tmp_path, "plain"))
-    (mine, _, rows), (theirs, _, others) = load_checkpoint(tmp_path / "1"), load_checkpoint(alone["plain"])
-    assert [row["kimg"] for row in rows] == [row["kimg"] for row in others]
-    first, same = rows[0], others[0]  # later on, training amplifies rounding
-    for name in ("loss_g", "loss_d", "r1_penalty", "grad_norm_g"):
-        assert float(first[name]) == pytest.approx(float(same[name]), rel=0.02), name
-    assert int(mine["nimg"]) == int(theirs["nimg"]) == 1000
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("asked", [0, 1])
-def test_a_stop_request_to_either_stops_both_and_they_go_on(tmp_path, alone, asked):
+def test_a_stop_request_to_one_stops_both_and_they_go_on(tmp_path, alone):
     both = start_two(tmp_path, "deterministic")
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("scratch/*/nimg-*")):
         assert time.monotonic() < deadline and both[0].poll() is None, "waited in vain"
         time.sleep(0.01)
-    both[asked].send_signal(signal.SIGTERM)
+    both[1].send_signal(signal.SIGTERM)
     outputs = finish(*both, status=130)
     assert all("progress is saved" in output for output in outputs)
     again = finish(*start_two(tmp_path, "deterministic"))
     assert "resuming at" in again[0]
-    assert hash_tree(tmp_path / "1") == hash_tree(alone["deterministic"])
+    assert hash_tree(tmp_path / "1") == hash_tree(alone)
 
 
 @pytest.mark.slow
@@ -97,7 +82,7 @@ def test_under_mpirun(tmp_path, alone):
     prefix = (mpirun, "--allow-run-as-root", "--oversubscribe", "--mca", "btl", "self,tcp", "-n", "2")
     output = finish(start(tmp_path, "deterministic", prefix=prefix))[0]
     assert "2 processes, started by Open MPI" in output
-    assert hash_tree(tmp_path / "1") == hash_tree(alone["deterministic"])
+    assert hash_tree(tmp_path / "1") == hash_tree(alone)
 
 
 @pytest.mark.parametrize(

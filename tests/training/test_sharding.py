@@ -4,11 +4,10 @@ from functools import partial
 
 import jax
 import numpy as np
-import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from sg3x.networks import DiscriminatorConfig, GeneratorConfig
-from sg3x.training import loop, step
+from sg3x.training import step
 from sg3x.training.augment import AugmentConfig
 from sg3x.training.state import TrainConfig, init_state
 
@@ -35,8 +34,3 @@ def test_four_devices_equal_one_up_to_rounding():
             # One Adam step of at most lr each: a sign flipped by rounding would move an element by up to 2 lr.
             np.testing.assert_allclose(four[part][name], value, atol=1e-4, rtol=1e-4, err_msg=f"{part} {name}")
     assert four["nimg"] == one["nimg"] == 8
-
-
-def test_a_batch_that_does_not_divide_names_the_parameter():
-    with pytest.raises(loop.TrainingError, match="batch_size=6 does not divide over 4 devices"):
-        loop.data_mesh(6)

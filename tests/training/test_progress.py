@@ -1,0 +1,96 @@
+"""Checkpoints in the background: the newest whole one is found, the one before stays, failures surface."""
+
+import json
+
+import numpy as np
+import pytest
+
+from sg3x.training import checkpoints, schedule
+from sg3x.training.problems import TrainingError
+from sg3x.training.progress import Progress
+
+HISTORY = [{"kimg": "0.008"}]
+
+
+def state(nimg: int) -> dict:
+    return {"nimg": np.int32(nimg), "w": np.arange(5, dtype=np.float32)}
+
+
+@pytest.fixture()
+def progress(tmp_path):
+    found = Progress(tmp_path, {"generator": {}})
+    yield found
+    found.close()
+
+
+def test_the_newest_is_found_and_two_are_kept(progress):
+    for nimg in (8, 16, 24):
+        progress.save(state(nimg), nimg, HISTORY)
+    progress.finish()
+    assert [p.name for p in sorted(progress.scratch.iterdir())] == ["nimg-000000000016", "nimg-000000000024"]
+    found, history = progress.newest(state(0))
+    assert int(found["nimg"]) == 24 and history == HISTORY
+
+
+@pytest.mark.parametrize("victim", ["meta.json", "manifest.json", "history.tsv", "state"])
+def test_a_half_written_one_is_left_out_with_a_warning(progress, capsys, victim):
+    for nimg in (8, 16):
+        progress.save(state(nimg), nimg, HISTORY, wait=True)
+    broken = progress.scratch / "nimg-000000000016" / victim
+    if broken.is_dir():
+        broken = max((p for p in broken.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    broken.write_bytes(broken.read_bytes()[:-3])
+    found, _ = progress.newest(state(0))
+    assert int(found["nimg"]) == 8
+    assert "warning" in capsys.readouterr().out
+
+
+def test_a_checkpoint_without_a_manifest_is_none(progress, capsys):
+    progress.save(state(8), 8, HISTORY, wait=True)
+    (progress.scratch / "nimg-000000000008" / "manifest.json").unlink()
+    assert progress.newest(state(0)) is None
+
+
+def test_a_failure_in_the_background_surfaces_at_the_next_look(progress, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "save_checkpoint", full)
+    progress.save(state(8), 8, HISTORY)
+    with pytest.raises(TrainingError, match=r"the disk is full.*SG3X_SCRATCH.*Earlier checkpoints are intact"):
+        while progress.busy():
+            pass
+    assert progress.newest(state(0)) is None
+
+
+def test_what_the_loop_changes_meanwhile_is_not_in_it(progress):
+    history = list(HISTORY)
+    progress.save(state(8), 8, history)
+    history.append({"kimg": "0.016"})
+    progress.finish()
+    assert progress.newest(state(0))[1] == HISTORY
+
+
+def test_due_by_images_is_exact_after_a_restart_anywhere():
+    passed = []
+    for start in (0, 300, 512):
+        due = schedule.Due(0.25, start)
+        passed.append([nimg for nimg in range(start + 4, 1001, 4) if due(nimg)])
+    assert passed[0] == [252, 500, 752, 1000]
+    assert passed[1] == [500, 752, 1000] and passed[2] == [752, 1000]
+
+
+def test_due_by_the_clock_stays_due_until_done(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(schedule.time, "monotonic", lambda: now)
+    due = schedule.Due(None, 0, minutes=2)
+    assert not due(8)
+    now = 121.0
+    assert due(16) and due(24)  # the writer was busy: ask again
+    due.done(24)
+    assert not due(32)
+
+
+def test_meta_says_where_it_is(progress):
+    progress.save(state(8), 8, HISTORY, wait=True)
+    assert json.loads((progress.scratch / "nimg-000000000008" / "meta.json").read_text())["nimg"] == 8
