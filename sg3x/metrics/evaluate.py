@@ -11,6 +11,7 @@ import numpy as np
 
 from sg3x.metrics.equivariance import METRICS, equivariance
 from sg3x.metrics.extractor import Extractor, Progress, extractor_from_record
+from sg3x.metrics.features import steady_algebra
 from sg3x.metrics.memorisation import Memorisation, memorisation
 from sg3x.metrics.path_length import embedding, mean_path_length, path_lengths
 from sg3x.metrics.precision_recall import density_coverage, precision_recall
@@ -100,8 +101,9 @@ def evaluate_generator(
     )
     suffix = extractor.suffix
     metrics = score_features(features, reference)
-    found = memorisation(reference.features, features, originals=reference.originals, k=_NEIGHBOURS)
-    metrics |= _manifolds(reference, features, found, suffix)
+    with steady_algebra(extractor.dimension):
+        found = memorisation(reference.features, features, originals=reference.originals, k=_NEIGHBOURS)
+        metrics |= _manifolds(reference, features, found, suffix)
     metrics |= _smoothness(generator, extractor, inception.lpips_path, path_samples, first_seed, batch)
     metrics |= _equivariance(generator, equivariance_samples, first_seed, batch)
     metrics |= {name: rounded(value) for name, value in spectrum_scores(spectrum, reference.spectrum).items()}

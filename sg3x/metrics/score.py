@@ -12,6 +12,7 @@ import numpy as np
 
 from sg3x.files.atomic import atomic_folder
 from sg3x.metrics.extractor import Extractor, Progress
+from sg3x.metrics.features import steady_algebra
 from sg3x.metrics.spectrum import spectrum_of
 from sg3x.metrics.uncertainty import frechet_estimate, kernel_estimate
 
@@ -153,8 +154,9 @@ def score_features(fake: np.ndarray, reference: Reference) -> dict[str, float | 
 
 
 def _distances(fake: np.ndarray, reference: Reference) -> dict[str, float | None]:
-    frechet = frechet_estimate(reference.features, fake)
-    kernel, kernel_stderr = kernel_estimate(reference.features, fake)
+    with steady_algebra(fake.shape[1]):
+        frechet = frechet_estimate(reference.features, fake)
+        kernel, kernel_stderr = kernel_estimate(reference.features, fake)
     name = str(reference.extractor["metric"])
     kernel_name = "kid" if name == "fid" else "kernel_random"
     return {
