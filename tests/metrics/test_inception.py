@@ -154,3 +154,36 @@ def test_a_download_is_used_and_checked(weights, images, tmp_path, monkeypatch):
     again = extractor_from_record(found.record(), inception_path=None, inception_url=url, downloads=tmp_path)
     assert again.record() == found.record() and asked["sha256"] == found.sha256
     np.testing.assert_array_equal(found.features(images[:2]), inception_extractor(weights, None).features(images[:2]))
+
+
+def test_the_whole_evaluation_by_inception(weights, images, tmp_path):
+    """Published names only for what is published: FID, KID and the rest, but the path length is not PPL."""
+    import jax
+
+    from sg3x.metrics.evaluate import Inception, evaluate_generator
+    from sg3x.metrics.score import compute_reference, save_reference
+    from sg3x.networks import GeneratorConfig
+    from sg3x.networks.generator import init_generator
+    from sg3x.networks.model import Generator
+
+    config = GeneratorConfig(16, z_dim=4, w_dim=4, num_layers=2, num_critical=1, channel_base=32, channel_max=4)
+    generator = Generator(config, *init_generator(jax.random.key(0), config))
+    save_reference(
+        tmp_path / "reference", compute_reference(images[:20, :16, :16], inception_extractor(weights, None), "x")
+    )
+    found = evaluate_generator(
+        generator, tmp_path / "reference", Inception(str(weights), None, tmp_path), num_samples=12, first_seed=0, batch=4,
+        equivariance_samples=4, path_samples=2,
+    ).metrics  # fmt: skip
+    assert {
+        "fid",
+        "kid",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+        "authenticity",
+        "neighbour_ratio",
+    } <= found.keys()
+    assert "path_length_inception" in found and "ppl" not in found and not any("random" in key for key in found)
+    assert found["extractor_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
