@@ -49,7 +49,7 @@ $(VENV)/.dev: $(VENV)/.demo
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps clean-fid==0.1.35
 	touch $@
 
-bench: setup  ## short benchmarks, ratios against baselines
+bench: setup-dev  ## short benchmarks, ratios against baselines; all of them: python -m benchmarks --full
 	$(RUN) python -m benchmarks
 
 clean-scratch:  ## forget interrupted training

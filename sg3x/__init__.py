@@ -17,7 +17,19 @@ if TYPE_CHECKING:
 
 __all__ = ["load_discriminator", "load_generator"]
 
-_ROOMS = ("config", "data", "files", "interop", "loading", "metrics", "networks", "render", "signal", "training")
+_ROOMS = (
+    "config",
+    "data",
+    "files",
+    "interop",
+    "loading",
+    "metrics",
+    "networks",
+    "preflight",
+    "render",
+    "signal",
+    "training",
+)
 
 
 def __getattr__(name: str) -> Any:

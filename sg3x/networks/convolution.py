@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from sg3x.networks.winograd import winograd_conv
-from sg3x.signal.place import on_one_device
+from sg3x.signal.place import on_one_device, platform
 
 FORMULATIONS = ("lax", "matmul")
 # Where the weight gradient goes sample by sample; measured on a CPU with 0.5 MiB of cache a core.
@@ -30,7 +30,7 @@ def conv2d(x: jax.Array, w: jax.Array, padding: int = 0, stride: int = 1, impl: 
     Returns:
         [N, H', W', Cout], H' = (H + 2 * padding - kh) // stride + 1. Differentiable to any order.
     """
-    impl = impl or os.environ.get("SG3X_CONV") or ("matmul" if jax.default_backend() == "cpu" else "lax")
+    impl = impl or os.environ.get("SG3X_CONV") or ("matmul" if platform() == "cpu" else "lax")
     if impl not in FORMULATIONS:
         raise ValueError(f"convolution formulation {impl!r} must be one of {', '.join(FORMULATIONS)}")
     # The matmul formulation's gradients know square kernels that every padded picture is at least as large as.

@@ -55,7 +55,8 @@ def _generator(config: TrainConfig, mesh: Mesh, state: Any) -> dict[str, Any]:
         return jax.grad(lambda g: jnp.mean(jnp.square(forward(g, buffers, z))))(g)
 
     arguments = state["g"], state["g_buffers"], z
-    return {
-        "forward": jax.jit(forward, out_shardings=split).lower(*arguments),
-        "forward + backward": jax.jit(backward, out_shardings=replicated).lower(*arguments),
-    }
+    with jax.set_mesh(mesh):  # kernels are spread over it
+        return {
+            "forward": jax.jit(forward, out_shardings=split).lower(*arguments),
+            "forward + backward": jax.jit(backward, out_shardings=replicated).lower(*arguments),
+        }

@@ -68,9 +68,8 @@ def prepare_environment(text: str) -> None:
         "TPU_WORKER_HOSTNAMES": "localhost",
         "TPU_WORKER_ID": "0",
         "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+        "SG3X_COMPILE_FOR": "tpu",
     }
-    os.environ.setdefault("SG3X_FILTERED_LRELU", "banded")  # what a TPU would choose, not this host
-    os.environ.setdefault("SG3X_CONV", "lax")
 
 
 def find_target(text: str) -> Target:

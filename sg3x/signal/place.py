@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import jax
 
 
@@ -13,3 +15,9 @@ def on_one_device() -> bool:
     mesh = jax.sharding.get_abstract_mesh()
     inside_shard_map = not mesh.empty and len(mesh.manual_axes) == len(mesh.axis_names)
     return inside_shard_map or jax.device_count() == 1
+
+
+def platform() -> str:
+    """ "cpu", "gpu" or "tpu": what is being compiled for. `sg3x preflight` compiles for a TPU on machines without one and
+    says so in SG3X_COMPILE_FOR."""
+    return os.environ.get("SG3X_COMPILE_FOR") or jax.default_backend()
