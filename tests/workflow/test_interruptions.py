@@ -154,7 +154,7 @@ def test_diverged_training_stops_with_the_step_range(ready, undisturbed):
     finally:
         params.write_text(before)
     assert stopped.returncode == 1
-    assert "not finite within the last" in stopped.stderr and "Last good checkpoint" in stopped.stderr
+    assert "is not finite since step" in stopped.stderr and "within the last" in stopped.stderr and "Last good checkpoint" in stopped.stderr
     assert not (ready.folder / "checkpoints" / "1").exists()
 
 
