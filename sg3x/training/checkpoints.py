@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,17 @@ def save_checkpoint(path: Path, state: State, meta: dict[str, Any], history: His
         files = sorted(p for p in part.rglob("*") if p.is_file())
         manifest = {str(p.relative_to(part)): hash_file(p) for p in files}
         atomic_write(part / "manifest.json", json.dumps(manifest, indent=0, sort_keys=True).encode() + b"\n")
+        _sync(part)
+
+
+def _sync(folder: Path) -> None:
+    """Waits until all of `folder` is on the disk, so that a power cut after the rename finds it whole."""
+    for place in [*folder.rglob("*"), folder]:
+        handle = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def load_meta(path: Path) -> dict[str, Any]:

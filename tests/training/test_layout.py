@@ -42,7 +42,7 @@ def bits(state) -> bytes:
 
 
 def largest_difference(mine, theirs) -> float:
-    """Relative to each array's largest value, over everything a step changes but Adam's direction."""
+    """Relative to each array's largest value. Adam's moments show the gradients; its steps would amplify a flipped sign."""
     worst = 0.0
     for a, b in zip(jax.tree.leaves(mine), jax.tree.leaves(theirs), strict=True):
         a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
@@ -51,24 +51,15 @@ def largest_difference(mine, theirs) -> float:
     return worst
 
 
-@pytest.mark.parametrize("devices, batch_per_device", [(1, 2), (2, 4)])
-def test_accumulated_gradients_are_those_of_the_whole_batch(devices, batch_per_device):
-    whole, parts = trained(1), trained(devices, batch_per_device)
-    # One step: the moments of Adam show the gradients themselves, averages and statistics the rest.
+def test_accumulated_gradients_over_devices_are_those_of_the_whole_batch():
+    whole, parts = trained(1), trained(2, batch_per_device=4)
     for part in ("g_opt", "d_opt", "g_buffers", "statistics", "ada"):
         assert largest_difference(parts[part], whole[part]) < 2e-4, part
     assert parts["nimg"] == whole["nimg"] == 32
 
 
-def test_over_eight_devices_without_parts():
-    whole, spread = trained(1), trained(8)
-    for part in ("g_opt", "d_opt", "g_buffers", "statistics", "ada"):
-        assert largest_difference(spread[part], whole[part]) < 2e-4, part
-
-
-@pytest.mark.parametrize("devices", [4, 8])
-def test_deterministic_steps_have_the_same_bits_on_any_number_of_devices(devices):
-    assert bits(trained(devices, deterministic=True)) == bits(trained(1, deterministic=True))
+def test_deterministic_steps_have_the_same_bits_on_one_device_and_on_eight():
+    assert bits(trained(8, deterministic=True)) == bits(trained(1, deterministic=True))
 
 
 def test_deterministic_steps_agree_with_the_plain_ones():

@@ -1,0 +1,110 @@
+"""A whole segment in this process: stopped and resumed, watched and not, it ends in the same bytes."""
+
+import json
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from sg3x.files.fingerprint import hash_tree
+from sg3x.files.tables import parse_tsv
+from sg3x.networks import DiscriminatorConfig, GeneratorConfig
+from sg3x.training import loop
+from sg3x.training.checkpoints import load_checkpoint, save_checkpoint
+from sg3x.training.lifecycle import Interrupted
+from sg3x.training.loop import Segment, run_segment
+from sg3x.training.problems import TrainingError
+from sg3x.training.state import TrainConfig, init_state
+
+G = GeneratorConfig(16, z_dim=4, w_dim=4, num_layers=2, num_critical=1, channel_base=32, channel_max=4, margin_size=1)
+D = DiscriminatorConfig(16, channel_base=32, channel_max=4)
+CONFIG = TrainConfig(G, D, batch_size=8, r1_gamma=1.0)
+PICTURES = np.random.RandomState(0).randint(0, 256, (20, 16, 16, 3), np.uint8)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_once(tmp_path_factory):
+    """The segments below run the same programs."""
+    before = jax.config.jax_compilation_cache_dir, jax.config.jax_persistent_cache_min_compile_time_secs
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    yield
+    jax.config.update("jax_compilation_cache_dir", before[0])
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", before[1])
+
+
+@pytest.fixture(scope="module")
+def segment(tmp_path_factory) -> Segment:
+    folder = tmp_path_factory.mktemp("segment")
+    meta = {"generator": G.to_dict(), "discriminator": D.to_dict(), "nimg": 0}
+    save_checkpoint(folder / "0", init_state(G, D, 0), meta, [])
+    return Segment(folder / "0", folder / "1", 1, folder / "scratch", log_kimg=0.1)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(segment) -> str:
+    run_segment(CONFIG, segment, PICTURES, "data")
+    return hash_tree(segment.out)
+
+
+def test_the_history_has_every_row_once(segment, undisturbed):
+    rows = parse_tsv((segment.out / "history.tsv").read_text())
+    assert [float(row["kimg"]) for row in rows] == [0.104, 0.2, 0.304, 0.4, 0.504, 0.6, 0.704, 0.8, 0.904, 1.0]
+    assert not segment.scratch().exists()
+
+
+def test_stopped_resumed_and_watched_it_ends_in_the_same_bytes(segment, undisturbed, tmp_path, capsys):
+    watched = replace(
+        segment, out=tmp_path / "1", scratch_root=tmp_path / "scratch", checkpoint_kimg=0.05, snapshot_kimg=0.25,
+        tensorboard=str(tmp_path / "board"),
+    )  # fmt: skip
+    for _ in range(2):  # twice: from the parent, then from its own progress
+        stopper = threading.Thread(target=stop_at_next_checkpoint, args=(watched.scratch(),))
+        stopper.start()
+        with pytest.raises(Interrupted, match="dvc repro"):
+            run_segment(CONFIG, watched, PICTURES, "data")
+        stopper.join()
+    said = json.loads((watched.scratch() / "progress.json").read_text())
+    run_segment(CONFIG, watched, PICTURES, "data")
+    assert hash_tree(watched.out) == undisturbed
+    assert "resuming at" in capsys.readouterr().out
+    assert said["pid"] == os.getpid() and said["end_kimg"] == 1
+    grids = sorted((tmp_path / "scratch" / "snapshots" / "1").iterdir())
+    assert [g.name for g in grids] == ["000000.256.png", "000000.504.png", "000000.752.png", "000001.000.png"]
+    with Image.open(grids[0]) as grid:
+        assert grid.size == (128, 64)
+    assert list((tmp_path / "board" / "1").glob("events*"))
+
+
+def stop_at_next_checkpoint(scratch) -> None:
+    before = {p.name for p in scratch.glob("nimg-*")}
+    for _ in range(6000):
+        if {p.name for p in scratch.glob("nimg-*")} - before:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        time.sleep(0.01)
+
+
+def test_a_nan_stops_with_the_term_and_the_step(segment, tmp_path):
+    state, meta, history = load_checkpoint(segment.parent)
+    name = "b4.out.weight"
+    state["d"] = {**state["d"], name: np.full_like(state["d"][name], np.inf)}
+    save_checkpoint(tmp_path / "0", state, meta, history)
+    broken = replace(segment, parent=tmp_path / "0", out=tmp_path / "1", scratch_root=tmp_path / "scratch")
+    with pytest.raises(TrainingError, match=r"loss_g \(G's loss\) is not finite since step 1;.*Last good checkpoint"):
+        run_segment(CONFIG, broken, PICTURES, "data")
+    assert not broken.out.exists()
+
+
+def test_nothing_crosses_between_host_and_device_unasked(segment, tmp_path, monkeypatch):
+    """The guard around the loop is on: a step that takes a host array fails."""
+    monkeypatch.setattr(loop.Programs, "place", lambda self, batch: batch)
+    guarded = replace(segment, out=tmp_path / "1", scratch_root=tmp_path / "scratch")
+    with pytest.raises(Exception, match="Disallowed host-to-device transfer"):
+        run_segment(CONFIG, guarded, PICTURES, "data")
