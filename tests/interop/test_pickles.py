@@ -6,6 +6,7 @@ import pytest
 import sg3x
 from sg3x.interop.nvidia import load_pickle
 from sg3x.interop.snapshot import read_snapshot
+from tests.conftest import record_fidelity
 from tests.interop import forge
 
 TOLERANCE = {"ws": 1e-5, "img": 2e-5, "logits": 1e-5}
@@ -20,11 +21,17 @@ def nhwc(array):
     return array.transpose(0, 2, 3, 1)
 
 
+def check(mine, golden, name, atol):
+    error = np.abs(np.asarray(mine, np.float64) - golden).max()
+    record_fidelity("pickle", name, error, np.abs(golden).max(), atol)
+    assert error <= atol, name
+
+
 def test_a_real_snapshot_draws_the_references_pictures(real):
     networks, g = real
     G, z = networks.generator_ema, g["z"]
     ws = G.mapping(z)
-    np.testing.assert_allclose(ws, g["ws"], atol=TOLERANCE["ws"])
+    check(ws, g["ws"], "ws", TOLERANCE["ws"])
     drawn = {
         "img": G(z),
         "img_psi07": G(z, truncation_psi=0.7),
@@ -33,9 +40,8 @@ def test_a_real_snapshot_draws_the_references_pictures(real):
         "img_G": networks.generator(z),
     }
     for name, images in drawn.items():
-        np.testing.assert_allclose(images, nhwc(g[name]), atol=TOLERANCE["img"], err_msg=name)
-    logits = networks.discriminator(nhwc(g["d_img"]))
-    np.testing.assert_allclose(logits, g["d_logits"], atol=TOLERANCE["logits"])
+        check(images, nhwc(g[name]), name, TOLERANCE["img"])
+    check(networks.discriminator(nhwc(g["d_img"])), g["d_logits"], "d_logits", TOLERANCE["logits"])
 
 
 def test_what_the_file_says_is_in_meta(real):

@@ -13,7 +13,7 @@ def test_taps_equal_the_golden_ones(golden):
         if case["identity"]:
             assert taps is None
         else:
-            np.testing.assert_allclose(taps, g[case["key"]], atol=1e-6, rtol=0)
+            g.check(taps, case["key"])
 
 
 @pytest.mark.parametrize("radial", [False, True])

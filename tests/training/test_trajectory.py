@@ -11,6 +11,7 @@ from sg3x.interop.nvidia import discriminator_from_state_dict, generator_from_st
 from sg3x.training import losses, step
 from sg3x.training.ada import init_ada
 from sg3x.training.state import TrainConfig, adam_state, split_logit_bias, zero_statistics
+from tests.conftest import record_fidelity
 
 
 def start(g):
@@ -70,6 +71,7 @@ def check(g, prefix, params, slack):
         mine = to_reference_layout(name, np.asarray(params[name]))
         error = np.abs(mine.astype(np.float64) - g[prefix + name])
         atol = g.atol[prefix + name]
+        record_fidelity(g.name, prefix + name, error.max(initial=0), np.abs(g[prefix + name]).max(initial=0), atol)
         # The README allows 0.1 % of the elements up to two Adam steps per iteration: rounding may flip a sign.
         assert (error > atol).mean() <= 0.001 and error.max(initial=0) <= atol + slack, f"{prefix}{name}: {error.max()}"
 

@@ -1,0 +1,103 @@
+"""One call of every phase of the loss against the reference's: logits, losses, gradients, moving averages; Adam itself."""
+
+from dataclasses import replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sg3x.interop.nvidia import discriminator_from_state_dict, generator_from_state_dict, to_reference_layout
+from sg3x.training import losses, step
+from sg3x.training.state import (
+    TrainConfig,
+    adam_state,
+    adam_step,
+    discriminator_optimizer,
+    generator_optimizer,
+    split_logit_bias,
+)
+
+
+@pytest.fixture(scope="module")
+def phases(golden):
+    g = golden("losses")
+    s = g.meta["phase"]
+    G = generator_from_state_dict(g.group("phase/G/"), **s["G"])
+    D = discriminator_from_state_dict(g.group("phase/D/"), **s["D"])
+    config = TrainConfig(G.config, D.config, 4, s["r1_gamma"], r1_interval=int(s["gain"]["Dreg"]))
+    state = {"g": G.params, "g_buffers": G.buffers, "d": D.params}
+    inputs = [jnp.asarray(g["phase/" + name]) for name in ("gen_z", "gen_c", "real_c")]
+    real = jnp.asarray(g.nhwc("phase/real_img"))
+    sigma = losses.blur_sigma(s["cur_nimg"], s["blur_init_sigma"], s["blur_fade_kimg"])
+    assert float(sigma) == pytest.approx(s["blur_sigma"], rel=1e-6)
+    return g, config, state, inputs, real, lambda images: losses.blur(images, sigma, s["blur_init_sigma"])
+
+
+def check_gradients(g, phase, grads):
+    grads = {name: to_reference_layout(name, np.asarray(value)) for name, value in grads.items()}
+    for name in g.group(f"phase/{phase}/grad/"):
+        value = grads[name]
+        g.check(value.transpose(0, 2, 3, 1) if value.ndim == 4 else value, f"phase/{phase}/grad/{name}")
+    names = g.meta["phase_param_names"][phase]
+    g.check([np.linalg.norm(grads[name].astype(np.float64)) for name in names], f"phase/{phase}/gradnorm")
+
+
+def check_buffers(g, phase, buffers):
+    for name in g.group(f"phase/{phase}/buf/"):
+        g.check(buffers[name], f"phase/{phase}/buf/{name}")
+
+
+@pytest.mark.parametrize("phase", ["Gmain", "Gboth"])
+def test_generator_phase(phases, phase):
+    g, config, state, (z, c, _), _, view = phases
+    grads, _ = jax.jit(partial(step.generator_gradients, config, view=view))(state, z, c)
+    check_gradients(g, phase, grads)
+    check_buffers(g, phase, state["g_buffers"])  # they move in D's phase only
+
+
+def test_discriminator_phases(phases):
+    g, config, state, (z, c, real_c), real, view = phases
+
+    @jax.jit
+    def main(state):
+        fake, buffers = step.generate(config, state["g"], state["g_buffers"], z, c, update_emas=True)
+        grads, aux = step.discriminator_gradients(config, state["d"], fake, c, real, real_c, view, view)
+        return grads, aux, buffers
+
+    @jax.jit
+    def r1(state):
+        return step.r1_gradients(config, state["d"], real, real_c, view)
+
+    grads, (_, fake_logits, real_logits), buffers = main(state)
+    r1_grads, (penalty, r1_logits) = r1(state)
+    for phase in ("Dmain", "Dboth"):
+        log = f"phase/{phase}/log/"
+        g.check(fake_logits, log + "scores_fake")
+        g.check(real_logits, log + "scores_real")
+        g.check(jnp.sign(real_logits), log + "signs_real")
+        g.check(jax.nn.softplus(fake_logits) + jax.nn.softplus(-real_logits), log + "D_loss")
+        check_buffers(g, phase, buffers)
+    g.check(r1_logits, "phase/Dreg/log/scores_real")
+    assert float(penalty) == pytest.approx(float(g["phase/Dreg/log/r1_penalty"].mean()), rel=1e-5)
+    check_buffers(g, "Dreg", state["g_buffers"])
+    check_gradients(g, "Dmain", grads)
+    check_gradients(g, "Dreg", r1_grads)
+    once = jax.jit(partial(step.r1_gradients, replace(config, r1_interval=1), view=view))
+    both = jax.tree.map(jnp.add, grads, once(state["d"], real, real_c)[0])
+    check_gradients(g, "Dboth", both)
+
+
+@pytest.mark.parametrize("network, make", [("D", discriminator_optimizer), ("G", generator_optimizer)])
+def test_adam_follows_the_references_steps(golden, network, make):
+    g = golden("losses")
+    config = TrainConfig(None, None, 1, 0.0)
+    params, state = {"x": jnp.asarray(g["adam/p0"])}, None
+    state = adam_state(params)
+    found = []
+    for grads in g["adam/grads_clean"]:
+        params, state = adam_step(make(config), params, {"x": jnp.asarray(grads)}, state)
+        found.append(np.asarray(params["x"]))
+    g.check(np.stack(found), f"adam/params_{network}")
+    assert set(split_logit_bias({"b4.out.bias": 1, "x": 2})) == {"rest", "logit_bias"}
