@@ -12,6 +12,7 @@ demo: setup  ## draw toy cats, train on them, sample, score, walk: about a quart
 	@$(RUN) dvc metrics show
 	@echo
 	@echo "Your machine learned to draw cats:"
+	@echo "  results/report.html   everything on one page: open it in a browser"
 	@echo "  results/samples.png   samples of the trained generator      samples/ one by one"
 	@echo "  results/walk.gif      the latent walk (also .mp4 and a still strip .png)"
 	@echo "  results/curves.png    losses and scores over training"
