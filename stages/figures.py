@@ -1,6 +1,8 @@
 """Sheets and films of the final model: truncation, mixing, walks, texture sticking, motion, spectra, neighbours."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -8,6 +10,7 @@ from sg3x.config import stage_params
 from sg3x.data.prepare import load_arrays
 from sg3x.files.atomic import atomic_folder
 from sg3x.files.tables import parse_tsv
+from sg3x.networks.model import Generator
 from sg3x.networks.store import load_generator
 from sg3x.render.analysis import neighbour_sheet, plot_spectrum
 from sg3x.render.explore import draw, mixing_sheet, truncation_sheet, walk_grid
@@ -50,7 +53,7 @@ def figures() -> None:
     print(f"{FIGURES}: {', '.join(sorted(p.name for p in FIGURES.iterdir()))}")
 
 
-def _draw_analysis(folder, generator, metrics, params) -> None:
+def _draw_analysis(folder: Path, generator: Generator, metrics: dict[str, Any], params: Any) -> None:
     plot_spectrum(folder / "spectrum.png", parse_tsv((RESULTS / "spectrum.tsv").read_text()))
     found = json.loads((RESULTS / "neighbours.json").read_text())
     chosen = [entry["seed"] for entries in found.values() for entry in entries]

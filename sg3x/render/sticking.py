@@ -16,6 +16,7 @@ from sg3x.render.images import enlarge
 from sg3x.render.motion import rotation_input, translation_input
 from sg3x.render.sheets import Sheet
 
+_GAP = 12  # pixels between panels
 _TRAVEL = 0.25  # of the picture's side, over the whole scan
 _CIRCLE = 0.09  # radius of the film's circular motion, of the picture's side
 
@@ -55,9 +56,8 @@ def sticking_sheet(
         size: side of each panel.
         decibels: EQ-T of the two, where known.
     """
-    gap, label = 12, 26
     row = liveliest_row(moved(generator, ws, [np.eye(3)])[0])
-    sheet = Sheet(32 + 3 * size + 2 * gap)
+    sheet = Sheet(32 + 3 * size + 2 * _GAP)
     sheet.words("Does texture stick to the screen?", size=18, bold=True)
     sheet.space(2)
     sheet.words(
@@ -65,31 +65,27 @@ def sticking_sheet(
         "stripes: detail moves with the picture. Vertical stripes: it is glued to the pixels.",
         size=13, faint=True,
     )  # fmt: skip
-    for name, network, value in (
-        ("This model, alias-free", generator, decibels[0]),
-        (
-            "The same weights by StyleGAN2's plain operations (zero padding, no filters, pixel noise)",
-            plain,
-            decibels[1],
-        ),
-    ):
-        sheet.space(14)
-        sheet.words(name + (f": EQ-T {value:.1f} dB" if value is not None else ""), size=15, bold=True)
-        sheet.space(4)
-        picture = moved(network, ws, [np.eye(3)])[0]
-        scan = slit_scan(network, ws, steps=size, row=row)
-        panels = [
-            _marked(enlarge(picture, size), (row + 0.5) / len(picture)),
-            _stretched(scan, size),
-            _stretched(detail(scan), size),
-        ]
-        for number, panel in enumerate(panels):
-            sheet.picture(panel, sheet.margin + number * (size + gap), sheet.top)
-        sheet.space(size + 4)
-        for number, text in enumerate(("picture and line", "line over time", "its fine detail, contrast x4")):
-            sheet.label(text, sheet.margin + number * (size + gap) + size // 2, sheet.top, size=13)
-        sheet.space(label)
+    plainly = "The same weights by StyleGAN2's plain operations (zero padding, no filters, pixel noise)"
+    _add_row(sheet, "This model, alias-free", generator, ws, row, size, decibels[0])
+    _add_row(sheet, plainly, plain, ws, row, size, decibels[1])
     return sheet.finish()
+
+
+def _add_row(sheet: Sheet, name: str, network: Any, ws: np.ndarray, row: int, size: int, value: float | None) -> None:
+    """Heading, picture, slit scan and its detail of one network."""
+    sheet.space(14)
+    sheet.words(name + (f": EQ-T {value:.1f} dB" if value is not None else ""), size=15, bold=True)
+    sheet.space(4)
+    picture = moved(network, ws, [np.eye(3)])[0]
+    scan = slit_scan(network, ws, steps=size, row=row)
+    marked = _marked(enlarge(picture, size), (row + 0.5) / len(picture))
+    panels = [marked, _stretched(scan, size), _stretched(detail(scan), size)]
+    for number, panel in enumerate(panels):
+        sheet.picture(panel, sheet.margin + number * (size + _GAP), sheet.top)
+    sheet.space(size + 4)
+    for number, text in enumerate(("picture and line", "line over time", "its fine detail, contrast x4")):
+        sheet.label(text, sheet.margin + number * (size + _GAP) + size // 2, sheet.top, size=13)
+    sheet.space(26)
 
 
 def motion_film(generator: Any, plain: Any, ws: np.ndarray, *, frames: int, size: int, rotate: bool) -> np.ndarray:
