@@ -71,8 +71,8 @@ def _print(report: dict[str, Any]) -> None:
     typer.echo(f"{report['what']} for {report['target']}, {report['devices']} devices, batch {report['batch_size']}")
     for phase in report["phases"]:
         name, cycles = phase["name"], phase["cycles"]
-        flops = "?" if phase["flops"] is None else f"{phase['flops'] / 1e9:,.0f}"
-        line = f"{name:>20}: {phase['memory_bytes'] / 2**30:6.2f} GiB a device, {flops} GFLOP"
+        flops = "?" if phase["flops"] is None else f"{phase['flops'] / 1e9:,.2f}"
+        line = f"{name:>20}: {phase['memory_bytes'] / 2**20:,.1f} MiB a device, {flops} GFLOP"
         if cycles is not None:
             ms, limit = report["milliseconds"][name], report["limit_milliseconds"][name]
             line += f", about {ms} ms (its FLOPs alone at the chip's peak: {limit} ms)"
