@@ -25,7 +25,9 @@ def runs(
         typer.echo(json.dumps(found, indent=1))
         return
     columns = ("segment", "kimg", "img/s", "time left", "saved", "time goes to", "G", "D", "sign(D(real))", "p")
-    table = Table(*columns, "trainer", "scratch")
+    table = Table()
+    for name in (*columns, "trainer", "scratch"):
+        table.add_column(name, overflow="fold", no_wrap=name == "kimg")
     for run in found:
         table.add_row(*_cells(run))
     Console(width=None if os.isatty(1) else 200).print(table if found else f"no unfinished segment in {scratch}")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sg3x.training.lifecycle import die_with_parent
 from sg3x.training.problems import TrainingError
-from sg3x.training.processes import launcher
+from sg3x.training.processes import CLOUD_TPU, launcher
 
 MARK = "SG3X_LAUNCHED"  # in the environment of what a launcher started
 
@@ -22,7 +22,8 @@ def launch(prefix: str, arguments: Sequence[str]) -> None:
     Raises:
         TrainingError: the launcher cannot be found.
     """
-    if not prefix.strip() or os.environ.get(MARK) or launcher():
+    # A Cloud TPU machine counts as launched whatever started it: there the mark alone tells.
+    if not prefix.strip() or os.environ.get(MARK) or launcher() not in (None, CLOUD_TPU):
         return
     command = launch_command(prefix, arguments)
     if shutil.which(command[0]) is None:

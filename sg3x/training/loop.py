@@ -134,6 +134,8 @@ class _Run:
         mesh = data_mesh()
         self.programs = Programs(self.config, mesh, state, self.layout)
         self.replicated = self.programs.replicated
+        if is_first():
+            print(self.programs.describe(), flush=True)
         agreed = Agreement(mesh)
         barrier("compiled")
         state = replicate(state, self.replicated)
@@ -201,7 +203,8 @@ class _Run:
             state = self._log(state, nimg)
         if not is_first():
             return state
-        if self.due["checkpoint"](nimg) and not self.progress.busy():
+        busy = self.progress.busy()  # raises what went wrong in the background
+        if self.due["checkpoint"](nimg) and not busy:
             with self.watch("checkpoint"):
                 self._save_progress(state, nimg)
         if self.due["snapshot"](nimg) and self.report is not None:

@@ -21,6 +21,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from sg3x.training.problems import TrainingError
 
+CLOUD_TPU = "Cloud TPU"
 LAG = 2  # steps between a stop request and its being known everywhere: the device never waits for the answer
 BARRIER_MILLISECONDS = 3_600_000
 _barriers = count()  # a barrier's name may be used once only
@@ -36,7 +37,7 @@ def launcher(environment: Mapping[str, str] = os.environ) -> str | None:
     if environment.get("JAX_COORDINATOR_ADDRESS") and _number(environment, "JAX_NUM_PROCESSES") > 1:
         return "JAX variables"
     if environment.get("JAX_PLATFORMS", "tpu").startswith("tpu") and _on_cloud_tpu():
-        return "Cloud TPU"
+        return CLOUD_TPU
     return None
 
 

@@ -93,6 +93,11 @@ class Programs:
             programs = pool.map(lambda program: program.compile(compiler_options=options), lowered.values())
             return dict(zip(lowered, programs, strict=True))
 
+    def describe(self) -> str:
+        """How long compiling took, and what each phase needs of a device by the compiler's count."""
+        needs = ", ".join(f"{name} {size / 2**20:.0f} MiB" for name, size in self.bytes.items())
+        return f"compiled in {self.seconds:.1f} s; memory per device: {needs}"
+
     def arrange(self, rows: np.ndarray) -> np.ndarray:
         """What is in the order of the batch [N, ...], in the order that these programs take it."""
         return rows if self.layout is None else self.layout.arrange(rows)

@@ -92,3 +92,10 @@ def test_outputs_are_ignored_by_git_from_the_start():
     ignored = (ROOT / ".gitignore").read_text().split()
     for place in ("data/raw", "data/arrays", "data/reference", "checkpoints", "models/*", "samples"):
         assert f"/{place}" in ignored
+
+
+def test_a_segments_fingerprint_covers_the_code_that_dvc_compares():
+    from stages.train import CODE
+
+    listed = {d for d in STAGES["train"]["deps"] if d.startswith(("stages/", "sg3x/"))}
+    assert listed == set(CODE)
