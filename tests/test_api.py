@@ -22,7 +22,7 @@ SIGNATURES = {
     "signal.upfirdn2d": "(x, f, up=1, down=1, padding=0, gain=1.0, flip_filter=False",
     "signal.filtered_lrelu": "(x, fu=None, fd=None, b=None, up=1, down=1, padding=0, gain=1.4142135623730951, "
     "slope=0.2, clamp=None, flip_filter=False",
-    "networks.modulated_conv2d": "(x, w, s, demodulate=True, padding=0, input_gain=None)",
+    "networks.modulated_conv2d": "(x, w, s, demodulate=True, padding=0, input_gain=None",
     "networks.layer_schedule": "(config)",
     "interop.nvidia.load_pickle": "(path)",
     "interop.nvidia.generator_from_state_dict": "(state_dict, **init_kwargs)",
@@ -96,3 +96,14 @@ def test_augmentation_takes_a_preset_or_fields_by_name():
     np.testing.assert_array_equal(by_name, sg3x.training.augment_images(images, 1.0, key, config="blit"))
     with pytest.raises(ValueError, match="xflop"):
         sg3x.training.augment_images(images, 1.0, key, config={"xflop": 1.0})
+
+
+def test_operators_take_plain_numpy_in_any_precision():
+    rng = np.random.RandomState(0)
+    x, f = rng.randn(2, 8, 9, 3), rng.randn(4)
+    up = sg3x.signal.upfirdn2d(x, f, up=np.int64(2), padding=np.array([2, 1, 2, 1]))
+    assert up.shape == (2, 16, 18, 3) and up.dtype == np.float32
+    assert sg3x.signal.upfirdn2d(x, [[1.0, 2.0]], up=[2, 1], down=(1, 2)).shape == (2, 4, 17, 3)
+    assert sg3x.signal.filtered_lrelu(x, f, f, rng.randn(3), up=2, down=2, padding=3).shape == (2, 8, 9, 3)
+    w, s = rng.randn(3, 3, 3, 5), rng.randn(2, 3)
+    assert sg3x.networks.modulated_conv2d(x, w, s, padding=2, input_gain=rng.rand(3)).shape == (2, 10, 11, 5)

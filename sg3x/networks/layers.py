@@ -66,6 +66,7 @@ def modulated_conv2d(
     Returns:
         [N, H', W', Cout] in x's dtype; the styles' arithmetic is float32.
     """
+    x, w, s = jnp.asarray(x), jnp.asarray(w), jnp.asarray(s)
     if s.shape != (x.shape[0], x.shape[3]) or w.shape[2] != x.shape[3]:
         raise ValueError(
             f"modulated_conv2d: x{x.shape}, w{w.shape}, s{s.shape} do not fit [N,H,W,I], [kh,kw,I,O], [N,I]"
@@ -78,6 +79,6 @@ def modulated_conv2d(
         power = jnp.dot(jnp.square(s), jnp.sum(jnp.square(w), axis=(0, 1)), precision=jax.lax.Precision.HIGHEST)
         demodulation = jax.lax.rsqrt(power + 1e-8)
     if input_gain is not None:
-        scale = scale * input_gain
+        scale = scale * jnp.asarray(input_gain, jnp.float32)
     y = conv2d(x * scale[:, None, None, :].astype(x.dtype), w.astype(x.dtype), padding=padding)
     return y if demodulation is None else y * demodulation[:, None, None, :].astype(x.dtype)

@@ -75,6 +75,7 @@ def filtered_lrelu(
     Returns:
         float[N, H', W', C], H' = floor((H * up + y0 + y1 - (taps_u - 1) - (taps_d - 1) + down - 1) / down).
     """
+    x = jnp.asarray(x)
     impl = impl or os.environ.get("SG3X_FILTERED_LRELU") or default_formulation(x.shape[3])
     if impl not in FORMULATIONS:
         raise ValueError(f"filtered_lrelu formulation {impl!r} must be one of {', '.join(FORMULATIONS)}")
@@ -87,7 +88,7 @@ def filtered_lrelu(
         float(gain), float(slope), None if clamp is None else float(clamp), flip_filter,
     )  # fmt: skip
     if b is not None:
-        x = x + b.astype(x.dtype)
+        x = x + jnp.asarray(b, x.dtype)
     if impl == "reference":
         return _reference(spec, x)
     if impl == "pallas" and pallas_takes(spec, x):

@@ -57,6 +57,7 @@ def upfirdn2d(
     Returns:
         float[N, H', W', C] with H' = (H * up + y0 + y1 - taps) // down + 1, likewise W'.
     """
+    x = jnp.asarray(x)
     up, down, padding = parse_pair(up, "up"), parse_pair(down, "down"), parse_padding(padding)
     if impl == "banded":
         taps = as_taps(None if f is None else np.asarray(f))
