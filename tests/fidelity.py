@@ -1,6 +1,7 @@
-"""Writes docs/fidelity.md from what the golden tests measure: `python -m tests.fidelity`. Nothing in it is typed by hand.
+"""Writes docs/fidelity.md from what the golden tests measure: `python -m tests.fidelity [RECORDS COMMIT]`. Nothing is typed.
 
-Every `Golden.check` appends its error to the file that SG3X_FIDELITY names; this script runs the golden tests with it set.
+Every `Golden.check` appends its error to the file that SG3X_FIDELITY names; this script runs the golden tests with it set,
+or takes the RECORDS of tests that ran elsewhere with it, at COMMIT.
 """
 
 from __future__ import annotations
@@ -94,8 +95,18 @@ largest value. A check is one comparison of one array; several formulations of a
 """
 
 
+def commit() -> str:
+    """The commit of the checkout, marked when files differ from it."""
+    command = ["git", "describe", "--always", "--dirty"]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+
+
 def main() -> None:
-    text = HEADER + table(measured()) + "\n"
+    if len(sys.argv) == 3:
+        records, where = [json.loads(line) for line in Path(sys.argv[1]).read_text().splitlines()], sys.argv[2]
+    else:
+        records, where = measured(), commit()
+    text = HEADER + table(records) + f"\n\nMeasured at commit {where}.\n"
     (ROOT / "docs" / "fidelity.md").write_text(text, encoding="utf-8")
     print(text)
 

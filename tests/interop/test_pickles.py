@@ -41,7 +41,7 @@ def test_a_real_snapshot_draws_the_references_pictures(real):
     }
     for name, images in drawn.items():
         check(images, nhwc(g[name]), name, TOLERANCE["img"])
-    check(networks.discriminator(nhwc(g["d_img"])), g["d_logits"], "d_logits", TOLERANCE["logits"])
+    check(networks.discriminator(nhwc(g["d_img"])), g["d_logits"], "logits", TOLERANCE["logits"])
 
 
 def test_what_the_file_says_is_in_meta(real):
