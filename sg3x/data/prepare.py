@@ -18,12 +18,11 @@ import os
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, get_args
 
@@ -32,6 +31,7 @@ import numpy as np
 from sg3x.data.pictures import NonSquare, PictureError, ResizeFilter, is_picture_name, load_picture
 from sg3x.files.atomic import atomic_folder, explain_disk_full
 from sg3x.files.fingerprint import ArrayHash, hash_array
+from sg3x.files.workers import process_pool
 
 Unreadable = Literal["error", "skip"]
 Progress = Callable[[int, int], None]  # pictures done, pictures in all
@@ -198,8 +198,7 @@ def _results(load: Callable[[Path], _Decoded], paths: list[Path], workers: int |
     if workers == 1:
         yield map(load, paths)
         return
-    # "spawn" and not "fork": JAX, where the caller has it running, has threads that do not survive a fork.
-    executor = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    executor = process_pool(workers)
     try:
         yield _in_order(executor, load, paths, window=8 * workers)
     except BrokenProcessPool as error:

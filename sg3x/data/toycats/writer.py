@@ -1,10 +1,9 @@
 """A folder of toy cats, laid out as AFHQv2 is."""
 
 import json
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from sg3x.data.toycats.picture import MAX_SIZE, MIN_SIZE, check_integer, render_toycat
+from sg3x.files.workers import process_pool
 
 _PICTURES = Path("train") / "cat"
 _PNG_STRATEGY = 3  # zlib's Z_RLE: on smooth paint as small as level 4 in half the time; matches depend on no CPU's hash
@@ -75,9 +75,7 @@ def _write_all(write: Callable[[int], tuple[str, dict]], count: int, workers: in
     if workers == 1:
         yield from map(write, range(count))
         return
-    # spawn, as threads of JAX or of a caller do not survive a fork. An executor and not a Pool: a Pool replaces workers that
-    # die at their start without end, and waits for ever.
-    executor = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    executor = process_pool(workers)
     try:
         for done in as_completed([executor.submit(write, index) for index in range(count)]):
             yield done.result()
