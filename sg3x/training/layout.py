@@ -8,7 +8,8 @@ over all of it: see `training.parts`.
 Two ways to add up what the units give:
 * plain: each device adds its own units, then one `psum`. Equal to the whole batch in one go up to rounding.
 * ordered: a unit is exactly one group, whatever the layout; the units' gradients are gathered and added in their order.
-  Each unit runs through the same compiled loop, so the bits do not depend on the number of devices or processes.
+  Meant to make bits independent of the number of devices and processes. Not reached in every configuration yet, since
+  XLA fuses loops of different lengths differently (docs/reliability.md, "Equal on every layout").
 """
 
 from __future__ import annotations

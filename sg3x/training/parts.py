@@ -1,4 +1,4 @@
-"""The phases of a step, computed unit by unit: gradient accumulation, and the order that makes bits independent of layout.
+"""The phases of a step, computed unit by unit: gradient accumulation, and sums in an order that is the same on every layout.
 
 The same random draws, losses and updates as in `training.step`, whose functions are used wherever a unit is a small batch
 of its own. What couples the whole batch is treated apart:
