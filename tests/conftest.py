@@ -73,3 +73,10 @@ class Golden:
 @pytest.fixture(scope="session")
 def golden():
     return lru_cache(maxsize=None)(Golden)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _compiled_programs_are_dropped():
+    """Every file's programs go when it is done: kept, they fill gigabytes."""
+    yield
+    jax.clear_caches()
