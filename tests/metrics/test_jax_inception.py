@@ -182,7 +182,7 @@ def test_equal_to_clean_fids_whole_path(tmp_path):
 
 
 def test_batches_are_spread_over_the_devices(mine):
-    assert len(mine._split.device_set) == len(jax.devices()) == 4
+    assert len(mine._split.device_set) == len(jax.devices()) > 1
 
 
 def test_convolutions_that_do_not_fit_are_refused(tmp_path):

@@ -101,7 +101,10 @@ def test_killing_dvc_alone_stops_the_trainer_too(ready, undisturbed, number):
     lock = next((ready.folder / "scratch").glob("*/lock"))
     trainer = int(lock.read_text())
     os.kill(dvc.pid, number)
+    dvc.wait(timeout=60)  # reaped, as a shell does: DVC takes a zombie for a running one
     again = ready.run("dvc", "repro", "-s", "train@1")  # at once: it waits for the first to save and stop
+    assert dvc.stdout is not None
+    dvc.stdout.close()
     assert not alive(trainer)
     assert hash_tree(ready.folder / "checkpoints" / "1") == undisturbed
     assert not re.search(r"starting at 0", again.stdout)

@@ -139,7 +139,7 @@ def test_a_clone_trains_on_from_the_pulled_checkpoint(pushed, clone):
     extend = ("-S", "+segments.3=2", "-S", "total_kimg=3")
     done = clone.run("dvc", "exp", "run", "--pull", "--allow-missing", *extend)
 
-    assert ran(done.stdout) == ["train@3", "score@3", "export", *SAMPLE_STAGES, "curves"]
+    assert ran(done.stdout) == ["train@3", "score@3", "export", *SAMPLE_STAGES, "curves", "figures", "report"]
     assert "starting at 2.000 kimg from checkpoints/2" in done.stdout
     assert there(clone, "checkpoints") - {".gitignore"} == {"2", "3"}
     assert not (clone.folder / "data/raw").exists()
