@@ -76,7 +76,8 @@ def test_a_training_parameter_reruns_every_segment_and_nothing_before(finished):
     assert {"train@1", "train@2", "score@1", "score@2", "export", "evaluate"} <= set(names)
     assert not {"fetch", "prepare", "reference", "init"} & set(names)
     diff = json.loads(finished.run("dvc", "metrics", "diff", "main", "heavier", "--json").stdout)
-    changed = diff.get("diff", diff)["results/metrics.json"]  # DVC wraps it where a file could not be read in a revision
+    # DVC wraps it in "diff" where some file could not be read in a revision.
+    changed = diff.get("diff", diff)["results/metrics.json"]
     assert {"frechet_random", "eq_t"} <= changed.keys()
     assert "dataset_fingerprint" not in changed
     finished.run("dvc", "plots", "diff", "main", "heavier", "-o", "../plots")
