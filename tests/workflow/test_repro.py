@@ -86,8 +86,10 @@ def test_a_training_parameter_reruns_every_segment_and_nothing_before(finished):
     assert "r1_gamma" in html[: html.index("<details")] and html.count("models/generator, DVC") == 2
     assert "heavier" in finished.run("dvc", "exp", "show", "--csv").stdout
     finished.run("git", "checkout", "-q", ".")
-    restored = finished.run("dvc", "repro")  # the old value comes back from the run cache
-    assert ran(restored.stdout) == []
+    # The old value comes back from the run cache. DVC may draw the samples again: of that stage's outputs, half are in git.
+    restored = finished.run("dvc", "repro")
+    assert set(ran(restored.stdout)) <= {"generate"}
+    assert finished.run("git", "status", "--porcelain").stdout == ""
 
 
 def test_extending_runs_only_the_new_segment(finished):
