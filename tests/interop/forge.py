@@ -144,15 +144,20 @@ def module(class_name, parameters=(), buffers=(), modules=(), **attributes):
 BUFFERS = ("filter", "freqs", "phases", "transform", "magnitude_ema", "w_avg")
 
 
-def network(class_name, arrays, options, frozen=()):
-    """A whole network from a flat state dict, modules nested by the dots of the names."""
+def nested(flat):
+    """{"a.b": x} -> {"a": {"b": x}}."""
     tree = {}
-    for name, value in arrays.items():
+    for name, value in flat.items():
         *path, last = name.split(".")
         place = tree
         for part in path:
             place = place.setdefault(part, {})
         place[last] = value
+    return tree
+
+
+def network(class_name, arrays, options, frozen=()):
+    """A whole network from a flat state dict, modules nested by the dots of the names."""
 
     def build(name, content, prefix, **attributes):
         leaves = {k: v for k, v in content.items() if not isinstance(v, dict)}
@@ -163,7 +168,7 @@ def network(class_name, arrays, options, frozen=()):
         size = np.array([36, 36])
         return module(name, parameters, buffers, inner, size=numpy_array(size), rate=numpy_scalar(0.5), **attributes)
 
-    return build(class_name, tree, "", _init_args=(), _init_kwargs=New(EASYDICT, options))
+    return build(class_name, nested(arrays), "", _init_args=(), _init_kwargs=New(EASYDICT, options))
 
 
 def numpy_dtype(code):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sg3x.interop.nvidia import discriminator_from_state_dict, generator_from_state_dict
+from tests.interop.forge import nested
 
 
 class EasyDict(dict):
@@ -17,17 +18,6 @@ def generator_case(golden, index=1):
     case = g.meta["cases"][index]
     skip = ("prefix", "batch", "truncation_psi", "truncation_cutoff", "act_channels")
     return g, g.group(case["prefix"] + "state/"), {k: v for k, v in case.items() if k not in skip}, case["prefix"]
-
-
-def nested(flat):
-    tree = {}
-    for name, value in flat.items():
-        *path, last = name.split(".")
-        place = tree
-        for part in path:
-            place = place.setdefault(part, {})
-        place[last] = value
-    return tree
 
 
 def test_nested_states_and_option_groups_give_the_same_network(golden):
