@@ -236,6 +236,11 @@ class Params(Section):
             raise ValueError(
                 f"batch_size={self.batch_size} must be a multiple of discriminator.mbstd_group_size={group}"
             )
+        if self.deterministic and self.batch_per_device is not None:
+            raise ValueError(
+                f"batch_per_device={self.batch_per_device} has no meaning with deterministic: true, which computes {group} "
+                "pictures (discriminator.mbstd_group_size) at a time already; set batch_per_device: null"
+            )
         return self
 
     @model_validator(mode="after")

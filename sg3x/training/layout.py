@@ -140,14 +140,19 @@ def choose_layout(
     """
     group = min(group_size, batch_size)
     if deterministic:
+        if batch_per_device is not None:
+            raise TrainingError(
+                f"batch_per_device={batch_per_device} has no meaning with deterministic: true, which computes {group} pictures "
+                "(discriminator.mbstd_group_size) at a time already; set batch_per_device: null"
+            )
         return Layout(batch_size, group, devices, group, ordered=True)
     if batch_size % devices:
         raise TrainingError(
             f"batch_size={batch_size} does not divide over {devices} devices: make it a multiple, "
             "or hide devices (CUDA_VISIBLE_DEVICES, JAX_NUM_CPU_DEVICES)"
         )
-    if batch_per_device is None or batch_per_device * devices == batch_size:
-        return None
+    if batch_per_device is None or batch_per_device * devices >= batch_size:
+        return None  # a device's share is no more than may be computed at once
     if batch_per_device % group:
         raise TrainingError(
             f"batch_per_device={batch_per_device} must be a multiple of discriminator.mbstd_group_size={group}: the "

@@ -79,8 +79,9 @@ def advice(config: TrainConfig, layout: Layout | None, devices: int, factor: flo
             f"Set batch_per_device: {max(fitting, default=min(smaller))} (now {now}); "
             "the result stays the same up to rounding."
         )
+    setting = "deterministic: true computes" if layout is not None and layout.ordered else "batch_per_device is"
     return (
-        f"batch_per_device is {now} already, the least with minibatch-standard-deviation groups of {group}: use more "
+        f"{setting} {now} pictures at a time already, the least with minibatch-standard-deviation groups of {group}: use more "
         "devices, smaller networks (channel_base, channel_max) or activation_dtype: bfloat16."
     )
 

@@ -52,6 +52,7 @@ def test_nvidias_recommended_settings(config, resolution, gamma):
         ({"walk": {"frame": 3}}, "unknown key 'walk.frame'; the nearest valid one is 'walk.frames'"),
         ({"batch_size": "16"}, "batch_size = '16'"),
         ({"batch_size": 6}, "multiple of discriminator.mbstd_group_size"),
+        ({"deterministic": True, "batch_per_device": 4}, "has no meaning with deterministic: true"),
         ({"batch_size": True}, "batch_size = True"),
         ({"r1_gamma": -1.0}, "r1_gamma = -1.0"),
         ({"r1_gamma": float("inf")}, "r1_gamma = inf"),

@@ -92,6 +92,7 @@ def test_more_devices_than_groups_compute_copies():
         ((6, 4, 4, None, False), "batch_size=6 does not divide over 4 devices"),
         ((16, 4, 2, 6, False), "batch_per_device=6 must be a multiple of discriminator.mbstd_group_size=4"),
         ((32, 4, 2, 12, False), "allowed are 4, 8, 16, or null"),
+        ((32, 4, 2, 4, True), "batch_per_device=4 has no meaning with deterministic"),
     ],
 )
 def test_a_layout_that_cannot_be_names_the_parameters(arguments, message):
@@ -100,4 +101,5 @@ def test_a_layout_that_cannot_be_names_the_parameters(arguments, message):
 
 
 def test_parts_of_the_whole_share_are_no_parts():
-    assert choose_layout(16, 4, 2, 8, False) is None and choose_layout(16, 4, 2, None, False) is None
+    for no_less_than_the_share in (8, 12, 13, 16, 64, None):
+        assert choose_layout(16, 4, 2, no_less_than_the_share, False) is None

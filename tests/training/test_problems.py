@@ -3,13 +3,13 @@
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from sg3x.networks import DiscriminatorConfig, GeneratorConfig
 from sg3x.training import loop
+from sg3x.training.layout import Layout
 from sg3x.training.memory import advice, check_memory, explain_out_of_memory
 from sg3x.training.problems import TrainingError, check_finite, explain_write
 from sg3x.training.state import TrainConfig, zero_statistics
@@ -128,7 +128,10 @@ def test_other_errors_pass_unchanged():
 
 
 def test_where_parts_cannot_be_smaller_other_ways_are_named():
-    assert "activation_dtype: bfloat16" in advice(CONFIG, SimpleNamespace(unit=4), 1)
+    least = advice(CONFIG, Layout(32, 4, 1, 4, ordered=False), 1)
+    assert "activation_dtype: bfloat16" in least and "batch_per_device is 4" in least
+    ordered = advice(CONFIG, Layout(32, 4, 1, 4, ordered=True), 1)
+    assert "deterministic: true computes 4 pictures" in ordered and "batch_per_device" not in ordered
 
 
 @pytest.mark.parametrize(
