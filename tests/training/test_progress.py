@@ -45,6 +45,30 @@ def test_a_half_written_one_is_left_out_with_a_warning(progress, capsys, victim)
     assert "warning" in capsys.readouterr().out
 
 
+def test_going_on_before_damaged_ones_loses_nothing_new(progress, capsys):
+    for nimg in (16, 24):
+        progress.save(state(nimg), nimg, HISTORY, wait=True)
+        (progress.scratch / f"nimg-{nimg:012d}" / "meta.json").write_text("{")
+    again = Progress(progress.scratch, {"generator": {}})
+    assert again.newest(state(0)) is None and again.last_good() is None
+    again.save(state(8), 8, HISTORY, wait=True)
+    assert again.last_good() == progress.scratch / "nimg-000000000008"
+    found, _ = again.newest(state(0))
+    assert int(found["nimg"]) == 8
+    assert [p.name for p in progress.scratch.iterdir()] == ["nimg-000000000008"], "the damaged ones are of no use"
+    again.close()
+
+
+def test_the_last_good_one_is_never_a_damaged_one(progress, capsys):
+    for nimg in (8, 16):
+        progress.save(state(nimg), nimg, HISTORY, wait=True)
+    (progress.scratch / "nimg-000000000016" / "history.tsv").write_text("")
+    again = Progress(progress.scratch, {"generator": {}})
+    again.newest(state(0))
+    assert again.last_good() == progress.scratch / "nimg-000000000008"
+    again.close()
+
+
 def test_a_checkpoint_without_a_manifest_is_none(progress, capsys):
     progress.save(state(8), 8, HISTORY, wait=True)
     (progress.scratch / "nimg-000000000008" / "manifest.json").unlink()
