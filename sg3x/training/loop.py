@@ -254,8 +254,8 @@ class _Run:
         host = self._on_host(state, nimg)
         if not is_first():
             return
-        self.progress.finish()
-        with explain_write(self.segment.out):
+        self.progress.close()  # waits; what could not be written there is not needed any more
+        with explain_write(self.segment.out, in_scratch=False):
             checkpoints.save_checkpoint(self.segment.out, host, {**self.meta, "nimg": nimg}, self.history)
         print(f"segment complete: {self.segment.out}", flush=True)
 

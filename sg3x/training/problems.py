@@ -49,17 +49,20 @@ def check_finite(totals: dict[str, Any], weights: float, nimg: int, last_good: P
 
 
 @contextlib.contextmanager
-def explain_write(path: Path) -> Iterator[None]:
-    """Turns what a file system refuses inside the block into a TrainingError with the place and what to do."""
+def explain_write(path: Path, in_scratch: bool = True) -> Iterator[None]:
+    """Turns what a file system refuses inside the block into a TrainingError with the place and what to do.
+
+    `in_scratch`: whether `path` is below the folder that SG3X_SCRATCH moves.
+    """
     try:
         yield
     except OSError as error:
-        raise TrainingError(_refused(path, error.errno, error.strerror or str(error))) from error
+        raise TrainingError(_refused(path, error.errno, error.strerror or str(error), in_scratch)) from error
     except Exception as error:  # Orbax's storage layer has exceptions of its own
         number = _errno_in(str(error))
         if number is None:
             raise
-        raise TrainingError(_refused(path, number, str(error).splitlines()[0])) from error
+        raise TrainingError(_refused(path, number, str(error).splitlines()[0], in_scratch)) from error
 
 
 def _errno_in(text: str) -> int | None:
@@ -73,14 +76,13 @@ def _errno_in(text: str) -> int | None:
     return next((number for number, phrases in said.items() if any(phrase in text for phrase in phrases)), None)
 
 
-def _refused(path: Path, number: int | None, said: str) -> str:
+def _refused(path: Path, number: int | None, said: str, in_scratch: bool) -> str:
+    # Progress is looked for where SG3X_SCRATCH points: it has to go along.
+    move = ", or move scratch/ to a folder that {} and set SG3X_SCRATCH to that folder" if in_scratch else ""
     if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        todo = (
-            "the disk is full (or a quota or file-size limit is reached): free some space, "
-            "or set SG3X_SCRATCH to a folder on another disk"
-        )
+        todo = "the disk is full (or a quota or file-size limit is reached): free some space" + move.format("has room")
     elif number in (errno.EROFS, errno.EACCES, errno.EPERM):
-        todo = "this folder cannot be written to: change its permissions, or set SG3X_SCRATCH to one that can"
+        todo = "this folder cannot be written to: change its permissions" + move.format("can be written to")
     else:
         todo = "the file system refuses it"
-    return f"cannot write {path}: {todo} ({said}). Earlier checkpoints are intact; dvc repro goes on from the last one"
+    return f"cannot write {path}: {todo} ({said}). Earlier checkpoints are intact; dvc repro then goes on from the last one"

@@ -108,3 +108,18 @@ def test_nothing_crosses_between_host_and_device_unasked(segment, tmp_path, monk
     guarded = replace(segment, out=tmp_path / "1", scratch_root=tmp_path / "scratch")
     with pytest.raises(Exception, match="Disallowed host-to-device transfer"):
         run_segment(CONFIG, guarded, PICTURES, "data")
+
+
+def test_a_finished_segment_is_written_though_progress_cannot_be(segment, undisturbed, tmp_path, monkeypatch):
+    """The last progress checkpoint fails in the background while the last step runs: it is not needed any more."""
+    write = loop.Progress._write
+
+    def fail_at_the_end(self, state, nimg, history):
+        if nimg == 1000:
+            raise TrainingError("no room")
+        write(self, state, nimg, history)
+
+    monkeypatch.setattr(loop.Progress, "_write", fail_at_the_end)
+    full = replace(segment, out=tmp_path / "1", scratch_root=tmp_path / "scratch", checkpoint_kimg=1.0)
+    run_segment(CONFIG, full, PICTURES, "data")
+    assert hash_tree(full.out) == undisturbed

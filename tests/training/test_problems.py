@@ -67,6 +67,12 @@ def test_a_folder_that_is_a_file_is_no_crash(tmp_path):
         (tmp_path / "scratch" / "x").mkdir(parents=True)
 
 
+def test_where_nothing_moves_the_folder_nothing_is_said_of_moving_it(tmp_path):
+    with pytest.raises(TrainingError, match="free some space") as caught, explain_write(tmp_path, in_scratch=False):
+        raise OSError(28, "No space left on device")
+    assert "SG3X_SCRATCH" not in str(caught.value)
+
+
 def test_a_read_only_folder_is_named(tmp_path):
     bind = f'mount --bind "{tmp_path}" "{tmp_path}" && mount -o remount,ro,bind "{tmp_path}" && exec "$@"'
     prefix = ("unshare", "-rm", "sh", "-c", bind, "sh")
@@ -80,7 +86,8 @@ def test_a_read_only_folder_is_named(tmp_path):
     done = subprocess.run(
         [*prefix, sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert "cannot be written to: change its permissions, or set SG3X_SCRATCH" in done.stdout
+    assert "cannot be written to: change its permissions, or move scratch/ to a folder that can" in done.stdout
+    assert "set SG3X_SCRATCH to that folder" in done.stdout
 
 
 def test_the_first_term_that_is_not_finite_is_named_with_its_step():
