@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -37,6 +38,7 @@ def generate(
 
         numbers = parse_ranges(seeds)
         shape = None if grid is None else parse_grid(grid)
+        _check(numbers, shape, trunc)
         move = user_transform(_pair(translate), rotate)
         generator = load_generator(model)
         look = {"class_index": class_index, "truncation_psi": trunc, "truncation_cutoff": cutoff}
@@ -49,6 +51,13 @@ def generate(
         style_ws = drawing.seed_ws(generator, others, **look)  # type: ignore[arg-type]
         mixed = drawing.mixed_ws(ws, style_ws, parse_ranges(styles, "styles"))
         _write_mixture(generator, ws, style_ws, mixed, numbers, others, out, move, batch)
+
+
+def _check(numbers: list[int], shape: tuple[int, int] | None, trunc: float) -> None:
+    if not math.isfinite(trunc):
+        raise ValueError(f"trunc={trunc} must be a finite number, as 0.7")
+    if shape is not None and shape[0] * shape[1] > len(numbers):
+        raise ValueError(f"grid={shape[0]}x{shape[1]} shows {shape[0] * shape[1]} pictures, --seeds are {len(numbers)}")
 
 
 def _pair(text: str) -> tuple[float, float]:

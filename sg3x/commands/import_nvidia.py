@@ -35,7 +35,9 @@ def import_nvidia(
         typer.echo(f"  draw:   sg3x generate {out} --seeds 0-15 --grid 4x4 --out samples-imported")
         typer.echo(f"  look:   sg3x info {out}")
         missing = [n for n, x in (("G", networks.generator), ("D", networks.discriminator)) if x is None]
-        if missing or networks.discriminator is None:
+        if config.c_dim:
+            typer.echo(f"  training cannot start from it: it has {config.c_dim} classes, training is unconditional")
+        elif missing or networks.discriminator is None:
             typer.echo(f"  training cannot start from it: the file has no {' and no '.join(missing)}")
         else:
             typer.echo(f"  train:  in params.yaml  init: {{from: {out}, freeze_d: 0}}  and these shapes:")

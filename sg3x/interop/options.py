@@ -41,7 +41,6 @@ DISCRIMINATOR_OPTIONS = {
 }  # fmt: skip
 
 # Options that may be given as long as they say what our networks do.
-GENERATOR_FIXED: dict[str, Any] = {}
 DISCRIMINATOR_FIXED: dict[str, Any] = {
     "architecture": "resnet",
     "block_kwargs.activation": "lrelu",
@@ -61,9 +60,16 @@ IGNORED = (
 # What numbers may be: larger ones are no network's, and would only fill the memory.
 LIMITS = {
     "z_dim": 65536, "c_dim": 65536, "w_dim": 65536, "img_resolution": 4096, "img_channels": 1024, "num_layers": 64,
-    "mapping_layers": 64, "margin_size": 256, "conv_kernel": 15, "filter_size": 64, "lrelu_upsampling": 16,
+    "mapping_layers": 64, "margin_size": 256, "conv_kernel": 15, "filter_size": 16, "lrelu_upsampling": 4,
     "channel_base": 2**24, "channel_max": 65536, "cmap_dim": 65536, "mbstd_num_channels": 1024,
+    "mbstd_group_size": 65536, "num_critical": 64, "num_fp16_res": 64,
 }  # fmt: skip
+MAY_BE_NONE = ("cmap_dim", "mbstd_group_size", "conv_clamp")
+NUMBERS = (
+    "first_cutoff", "first_stopband", "last_stopband_rel", "output_scale", "conv_clamp", "magnitude_ema_beta", "w_avg_beta",
+    "mapping_lr_multiplier",
+)  # fmt: skip
+FLAGS = ("use_radial_filters",)
 
 _GROUPS = ("mapping_kwargs", "block_kwargs", "epilogue_kwargs", "synthesis_kwargs")
 
@@ -74,7 +80,7 @@ def generator_config(init_kwargs: Mapping[str, Any]) -> GeneratorConfig:
     Raises:
         ValueError: an option we do not know, or do not have; it is named with the nearest valid one.
     """
-    return GeneratorConfig(**_translated("generator", init_kwargs, GENERATOR_OPTIONS, GENERATOR_FIXED))
+    return GeneratorConfig(**_translated("generator", init_kwargs, GENERATOR_OPTIONS, {}))
 
 
 def discriminator_config(init_kwargs: Mapping[str, Any]) -> DiscriminatorConfig:
@@ -90,7 +96,7 @@ def _translated(
     options = {}
     for name, value in _flattened(init_kwargs).items():
         if name in names:
-            options[names[name]] = _number(network, name, names[name], plain(value))
+            options[names[name]] = _checked(network, name, names[name], plain(value))
         elif name in fixed:
             if plain(value) != fixed[name]:
                 raise ValueError(f"{network} option {name}={value!r}: only {fixed[name]!r} is supported")
@@ -101,14 +107,18 @@ def _translated(
     return options
 
 
-def _number(network: str, name: str, field: str, value: Any) -> Any:
+def _checked(network: str, name: str, field: str, value: Any) -> Any:
     """`value`, if a network can have it."""
-    most = LIMITS.get(field)
-    whole = most is not None and isinstance(value, int) and not isinstance(value, bool)
-    if most is not None and value is not None and not (whole and 0 <= value <= most):
-        raise ValueError(f"{network} option {name}={value!r} must be a whole number from 0 to {most}")
-    if isinstance(value, float) and not np.isfinite(value):
-        raise ValueError(f"{network} option {name}={value!r} must be finite")
+    said = f"{network} option {name}={value!r} must be"
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if value is None and field in MAY_BE_NONE:
+        return None
+    if field in LIMITS and not (number and isinstance(value, int) and 0 <= value <= LIMITS[field]):
+        raise ValueError(f"{said} a whole number from 0 to {LIMITS[field]}")
+    if field in NUMBERS and not (number and np.isfinite(value)):
+        raise ValueError(f"{said} a finite number")
+    if field in FLAGS and not isinstance(value, bool):
+        raise ValueError(f"{said} true or false")
     return value
 
 

@@ -119,6 +119,8 @@ def discriminator(params: Params, config: DiscriminatorConfig, img: jax.Array, c
     expected = (config.img_resolution, config.img_resolution, config.img_channels)
     if img.ndim != 4 or img.shape[1:] != expected:
         raise ValueError(f"img has shape {img.shape}, expected [N, {', '.join(map(str, expected))}]")
+    if config.c_dim > 0 and c is not None and c.shape != (img.shape[0], config.c_dim):
+        raise ValueError(f"labels c have shape {c.shape}, expected [{img.shape[0]}, {config.c_dim}]")
     x = img
     for i, res in enumerate(config.resolutions):
         x = x.astype(config.block_dtype(res))

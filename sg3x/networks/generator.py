@@ -56,6 +56,8 @@ def mapping(
     """ws float32[N, num_ws, w_dim] of latents z[N, z_dim], and the buffers (with w_avg moved when `update_emas`)."""
     if z.ndim != 2 or z.shape[1] != config.z_dim:
         raise ValueError(f"latents z have shape {z.shape}, expected [N, {config.z_dim}]")
+    if truncation_cutoff is not None and truncation_cutoff < 0:
+        raise ValueError(f"truncation_cutoff={truncation_cutoff} must be None or at least 0")
     w = apply_mapping(params, z, c, config.mapping_layers, config.mapping_lr_multiplier)
     if update_emas:  # before truncation, as the reference does
         mean = jnp.mean(jax.lax.stop_gradient(w), axis=0)

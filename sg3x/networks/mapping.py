@@ -52,8 +52,6 @@ def truncate(
     ws: jax.Array, w_avg: jax.Array, truncation_psi: float | jax.Array, truncation_cutoff: int | None
 ) -> jax.Array:
     """ws[N, num_ws, w_dim] moved towards w_avg by 1 - psi, in the first `truncation_cutoff` copies (None: all)."""
-    if truncation_cutoff is not None and truncation_cutoff < 0:
-        raise ValueError(f"truncation_cutoff={truncation_cutoff} must be None or at least 0")
     cutoff = ws.shape[1] if truncation_cutoff is None else truncation_cutoff
     truncated = w_avg + truncation_psi * (ws - w_avg)
     return jnp.where((jnp.arange(ws.shape[1]) < cutoff)[:, None], truncated, ws)

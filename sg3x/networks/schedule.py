@@ -158,6 +158,11 @@ def layer_schedule(config: GeneratorConfig) -> Schedule:
     if config.channels is not None:
         channels[:-1] = config.channels
     channels[-1] = config.img_channels
+    if channels.min() < 1:
+        raise ValueError(
+            f"a layer would have {channels.min():.0f} channels: enlarge channel_base={config.channel_base} or "
+            f"channel_max={config.channel_max}"
+        )
     first = InputSpec(int(channels[0]), int(sizes[0]), float(rates[0]), float(cutoffs[0]))
     entries = [
         (int(rates[i]), int(sizes[i]), float(cutoffs[i]), float(half_widths[i]), int(channels[i])) for i in range(count)

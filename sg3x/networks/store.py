@@ -30,6 +30,7 @@ WEIGHTS = "generator.safetensors"
 TRAINING_WEIGHTS = "training_generator.safetensors"
 DISCRIMINATOR_WEIGHTS = "discriminator.safetensors"
 CONFIG = "config.json"
+_GET_IT = "pull it (dvc pull export), run the export stage, or import it anew (sg3x import-nvidia)"
 
 
 @dataclass(frozen=True)
@@ -102,11 +103,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise ValueError(f"{folder / CONFIG} is not there: pull it (dvc pull export) or run the export stage") from None
+        raise ValueError(f"{folder / CONFIG} is not there: {_GET_IT}") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{folder} is not an exported generator: {CONFIG}: {error}") from None
+        raise ValueError(f"{folder} holds no network: {CONFIG}: {error}") from None
     if not isinstance(config, dict) or "generator" not in config:
-        raise ValueError(f"{folder} is not an exported generator: {CONFIG} has no key 'generator'")
+        raise ValueError(f"{folder} holds no network: {CONFIG} has no key 'generator'")
     return config
 
 
@@ -114,7 +115,7 @@ def _generator(folder: Path, config: dict[str, Any], file: str) -> Generator:
     try:
         shape = GeneratorConfig.from_dict(config["generator"])
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{folder} is not an exported generator: {error}") from None
+        raise ValueError(f"{folder} holds no network: {error}") from None
     params, buffers = jax.eval_shape(lambda: init_generator(jax.random.key(0), shape))
     arrays = _tensors(folder, file, {**params, **buffers})
     transform = config.get("transform") if file == WEIGHTS else None
@@ -126,9 +127,9 @@ def _tensors(folder: Path, file: str, expected: Mapping[str, jax.ShapeDtypeStruc
     try:
         tensors = load_file(folder / file)
     except FileNotFoundError:
-        raise ValueError(f"{folder / file} is not there: pull it (dvc pull export) or run the export stage") from None
+        raise ValueError(f"{folder / file} is not there: {_GET_IT}") from None
     except SafetensorError as error:
-        raise ValueError(f"{folder} is not an exported generator: {file}: {error}") from None
+        raise ValueError(f"{folder} is damaged: {file}: {error}") from None
     shapes = {name: tuple(x.shape) for name, x in expected.items()}
     found = {name: x.shape for name, x in tensors.items()}
     if found != shapes:

@@ -46,8 +46,10 @@ def labels(c_dim: int, index: int | None, count: int) -> np.ndarray | None:
         if index is not None:
             raise ValueError(f"class={index}: this network is unconditional, leave --class out")
         return None
-    if index is None or not 0 <= index < c_dim:
-        raise ValueError(f"class={index}: this network is conditional, give --class from 0 to {c_dim - 1}")
+    if index is None:
+        raise ValueError(f"this network is conditional: give --class, from 0 to {c_dim - 1}")
+    if not 0 <= index < c_dim:
+        raise ValueError(f"class={index} must be from 0 to {c_dim - 1}")
     label = np.zeros((count, c_dim), np.float32)
     label[:, index] = 1
     return label

@@ -110,13 +110,16 @@ def default_formulation(channels: int) -> str:
 
 
 def _activate(spec: _Spec, v: jax.Array) -> jax.Array:
-    a = jnp.where(v >= 0, v * spec.gain, v * (spec.slope * spec.gain))
-    return a if spec.clamp is None else jnp.clip(a, -spec.clamp, spec.clamp)
+    a = jnp.where(v > 0, v * spec.gain, v * (spec.slope * spec.gain))
+    if spec.clamp is None:
+        return a
+    # jnp.clip's own gradient would be halved at exactly +-clamp, where the other formulations, and torch, pass it.
+    return jnp.where(a > spec.clamp, spec.clamp, jnp.where(a < -spec.clamp, -spec.clamp, a))
 
 
 def _activation_slope(spec: _Spec, v: jax.Array) -> jax.Array:
-    """d activate / d v, zero where clamped."""
-    slope = jnp.where(v >= 0, spec.gain, spec.gain * spec.slope).astype(v.dtype)
+    """d activate / d v, zero where clamped; at exactly 0 it is that of the negative side, as torch's."""
+    slope = jnp.where(v > 0, spec.gain, spec.gain * spec.slope).astype(v.dtype)
     return slope if spec.clamp is None else jnp.where(jnp.abs(v * slope) <= spec.clamp, slope, 0)
 
 

@@ -107,7 +107,7 @@ def check_config(path: Path, meta: dict[str, Any], expected: dict[str, dict[str,
         for key in sorted((ours.keys() | theirs.keys()) - set(FREE_KEYS)):
             a, b = (list(v) if isinstance(v, tuple) else v for v in (theirs.get(key), ours.get(key)))
             if a != b:
-                problems.append(f"{network}.{key}: checkpoint {a}, params.yaml {b}")
+                problems.append(f"{network}.{key}: there {a}, params.yaml {b}")
     if problems:
         raise CheckpointError(f"{path} does not fit params.yaml:\n  " + "\n  ".join(problems))
 

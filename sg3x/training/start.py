@@ -42,11 +42,29 @@ def start_from(
             f"init.from={str(path)!r} is neither a directory of sg3x import-nvidia nor a checkpoint"
             + (": run sg3x import-nvidia on it first" if path.suffix == ".pkl" else "")
         )
-    check_config(path, theirs, {"generator": generator.to_dict(), "discriminator": discriminator.to_dict()})
+    ours = {"generator": generator.to_dict(), "discriminator": discriminator.to_dict()}
+    _check_unconditional(path, theirs)
+    check_config(path, theirs, ours)
+    for name, network in ours.items():
+        if theirs[name].get("conv_clamp") != network["conv_clamp"]:
+            print(
+                f"note: {path} has {name}.conv_clamp {theirs[name].get('conv_clamp')}, training goes on with "
+                f"{network['conv_clamp']}",
+                flush=True,
+            )
     state = init_state(generator, discriminator, seed)
     for part in PARTS:
         state[part] = {name: jnp.asarray(np.asarray(found[part][name]), jnp.float32) for name in state[part]}
     return state, {"from": path.name, "sha256": hash_tree(path)}
+
+
+def _check_unconditional(path: Path, theirs: dict[str, Any]) -> None:
+    classes = max(network.get("c_dim", 0) for network in theirs.values())
+    if classes:
+        raise CheckpointError(
+            f"init.from={str(path)!r} is a conditional model ({classes} classes, c_dim={classes}); training is "
+            "unconditional: give an unconditional one, or stages/init.py for random weights"
+        )
 
 
 def _from_directory(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -101,6 +101,8 @@ def test_style_mixing_takes_the_layers_named(imported, tmp_path):
         (["--seeds", "a"], "neither a number nor a range"),
         (["--seeds", "1", "--class", "2"], "unconditional"),
         (["--seeds", "1", "--grid", "8"], "columns x rows"),
+        (["--seeds", "1,2", "--grid", "2x2"], "shows 4 pictures, --seeds are 2"),
+        (["--seeds", "1", "--trunc", "nan"], "trunc=nan"),
         (["--seeds", "1", "--translate", "1"], "two numbers"),
         (["--seeds", "1", "--mix", "2", "--styles", "40"], "layers lie in 0..15"),
         (["--seeds", "1", "--cutoff", "-2", "--trunc", "0.5"], "truncation_cutoff=-2"),

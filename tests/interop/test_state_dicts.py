@@ -67,6 +67,24 @@ def test_unknown_options_are_named_with_the_nearest(golden, option, named):
         generator_from_state_dict(state, **{**options, **option})
 
 
+@pytest.mark.parametrize(
+    "option, named",
+    [
+        ({"channel_base": 128.0}, "channel_base=128.0 must be a whole number"),
+        ({"num_critical": -1}, "num_critical=-1 must be a whole number from 0 to 64"),
+        ({"filter_size": 64}, "filter_size=64 must be a whole number from 0 to 16"),
+        ({"num_layers": None}, "num_layers=None"),
+        ({"output_scale": "big"}, "output_scale='big' must be a finite number"),
+        ({"conv_clamp": float("inf")}, "conv_clamp=inf must be a finite number"),
+        ({"use_radial_filters": 1}, "use_radial_filters=1 must be true or false"),
+    ],
+)
+def test_options_of_another_kind_are_named(golden, option, named):
+    _, state, options, _ = generator_case(golden)
+    with pytest.raises(ValueError, match=named):
+        generator_from_state_dict(state, **{**options, **option})
+
+
 def discriminator_case(golden):
     g = golden("discriminator")
     case = g.meta["cases"][1]

@@ -69,3 +69,9 @@ def test_wrong_picture_shape_is_named():
     config = DiscriminatorConfig(16, channel_max=8)
     with pytest.raises(ValueError, match="expected"):
         discriminator({}, config, jnp.zeros((2, 8, 8, 3)))
+
+
+def test_labels_of_another_shape_are_named():
+    config = DiscriminatorConfig(16, c_dim=3, channel_max=8)
+    with pytest.raises(ValueError, match=r"labels c have shape \(1, 3\), expected \[2, 3\]"):
+        discriminator({}, config, jnp.zeros((2, 16, 16, 3)), jnp.zeros((1, 3)))

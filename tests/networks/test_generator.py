@@ -79,6 +79,12 @@ def test_labels_are_required_where_the_network_has_them(case):
             G(z)
 
 
+def test_a_negative_cutoff_is_refused_without_truncation_too():
+    config = GeneratorConfig.t(16, z_dim=4, w_dim=4, num_layers=2, num_critical=1, channels=(4, 4), margin_size=1)
+    with pytest.raises(ValueError, match="truncation_cutoff=-1"):
+        mapping(*init_generator(jax.random.key(0), config), config, jnp.zeros((1, 4)), truncation_cutoff=-1)
+
+
 def test_a_state_dict_that_does_not_fit_names_the_differing_keys(golden):
     g = golden("generator_t")
     settings = {k: v for k, v in g.meta["cases"][0].items() if k not in NOT_OPTIONS}

@@ -41,7 +41,10 @@ def test_a_missing_model_says_what_to_type(tmp_path):
 def test_a_damaged_file_is_one_error(saved):
     _, folder = saved
     (folder / "generator.safetensors").write_bytes(b"\x80\x04not safetensors")
-    with pytest.raises(ValueError, match="not an exported generator"):
+    with pytest.raises(ValueError, match="is damaged: generator.safetensors"):
+        load_generator(folder)
+    (folder / "config.json").write_text("[]")
+    with pytest.raises(ValueError, match="holds no network: config.json has no key 'generator'"):
         load_generator(folder)
 
 

@@ -40,8 +40,17 @@ def test_radial_filters_agree_between_formulations():
             return filtered_lrelu(x, fu, fd, up=2, down=2, padding=11, clamp=2.0, impl=impl)
 
         outputs.append((f(x), jax.grad(lambda x: jnp.sum(jnp.sin(f(x))))(x)))
-    np.testing.assert_allclose(outputs[0][0], outputs[1][0], atol=1e-5)
-    np.testing.assert_allclose(outputs[0][1], outputs[1][1], atol=1e-5)
+    expected = outputs[FORMULATIONS.index("reference")]
+    for found in outputs:
+        np.testing.assert_allclose(found[0], expected[0], atol=1e-5)
+        np.testing.assert_allclose(found[1], expected[1], atol=1e-5)
+
+
+@pytest.mark.parametrize("impl", FORMULATIONS)
+def test_slopes_at_exactly_zero_and_at_the_clamp_are_the_references(impl):
+    x = jnp.asarray([-4.0, -1.0, 0.0, 1.0, 2.0, 3.0]).reshape(1, 2, 3, 1)  # gain 1: 2 is the clamp itself
+    slopes = jax.grad(lambda x: jnp.sum(filtered_lrelu(x, gain=1.0, slope=0.2, clamp=2.0, impl=impl)))(x)
+    np.testing.assert_allclose(slopes.reshape(-1), [0.2, 0.2, 0.2, 1.0, 1.0, 0.0], rtol=1e-6)
 
 
 def test_the_environment_overrides_the_formulation(monkeypatch):

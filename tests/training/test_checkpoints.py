@@ -76,7 +76,7 @@ def test_a_configuration_that_does_not_fit_names_every_key(saved):
     }
     with pytest.raises(CheckpointError) as caught:
         check_config(saved, load_meta(saved), other)
-    assert "generator.num_layers: checkpoint 2, params.yaml 3" in str(caught.value)
+    assert "generator.num_layers: there 2, params.yaml 3" in str(caught.value)
     assert "generator.w_dim" in str(caught.value) and "conv_clamp" not in str(caught.value)
 
 

@@ -67,7 +67,7 @@ def test_every_key_that_differs_is_listed(imported):
     assert [line.split(":")[0].strip() for line in lines] == [
         "generator.img_resolution", "generator.z_dim", "discriminator.channel_max", "discriminator.img_resolution",
     ]  # fmt: skip
-    assert "checkpoint 32, params.yaml 64" in lines[0]
+    assert "there 32, params.yaml 64" in lines[0]
 
 
 def test_what_training_cannot_start_from_is_said(imported, tmp_path):
@@ -76,6 +76,22 @@ def test_what_training_cannot_start_from_is_said(imported, tmp_path):
     for path, named in ((tmp_path / "exported", "no discriminator"), (tmp_path, "neither"), (PICKLE, "import-nvidia")):
         with pytest.raises(CheckpointError, match=named):
             start_from(path, networks.generator.config, networks.discriminator.config, 0)
+
+
+def test_a_conditional_model_is_refused_by_its_classes(tmp_path):
+    shapes = replace(GENERATOR, c_dim=3), replace(DISCRIMINATOR, c_dim=3)
+    meta = {"generator": shapes[0].to_dict(), "discriminator": shapes[1].to_dict(), "nimg": 0}
+    save_checkpoint(tmp_path / "0", init_state(*shapes, seed=0), meta, [])
+    with pytest.raises(CheckpointError, match="init.from.*conditional model .3 classes, c_dim=3.*unconditional"):
+        start_from(tmp_path / "0", GENERATOR, DISCRIMINATOR, 0)
+
+
+def test_another_clamp_is_said(imported, capsys):
+    folder, networks = imported
+    start_from(folder, networks.generator.config, networks.discriminator.config, 0)
+    assert "conv_clamp" not in capsys.readouterr().out
+    start_from(folder, replace(networks.generator.config, conv_clamp=64.0), networks.discriminator.config, 0)
+    assert "generator.conv_clamp 256.0, training goes on with 64.0" in capsys.readouterr().out
 
 
 def test_layers_freeze_in_the_order_of_freeze_d():

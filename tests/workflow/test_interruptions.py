@@ -146,7 +146,7 @@ def test_a_checkpoint_of_another_network_names_the_keys(ready, undisturbed):
     finally:
         params.write_text(before)
     assert refused.returncode == 1
-    assert "generator.w_dim: checkpoint 8, params.yaml 16" in refused.stderr
+    assert "generator.w_dim: there 8, params.yaml 16" in refused.stderr
 
 
 def test_diverged_training_stops_with_the_step_range(ready, undisturbed):
