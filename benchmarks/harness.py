@@ -6,7 +6,7 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -53,13 +53,13 @@ def report(title: str, found: dict[str, dict[str, float]], ours: str) -> dict[st
     return {"title": title, "ours": ours, "times": found}
 
 
-def keep(name: str, tables: list[dict[str, Any]], **more: Any) -> None:
+def keep(
+    name: str, tables: list[dict[str, Any]], packages: Sequence[str] = ("jax", "jaxlib", "torch", "numpy"), **more: Any
+) -> None:
     """Writes benchmarks/results/NAME.json with what it was measured on; no names of machines."""
     RESULTS.mkdir(exist_ok=True)
-    packages = {}
-    for package in ("jax", "jaxlib", "torch", "numpy"):
-        packages[package] = version(package)
-    content = {"name": name, "cpu": cpu_model(), "versions": packages, "tables": tables, **more}
+    versions = {package: version(package) for package in packages}
+    content = {"name": name, "cpu": cpu_model(), "versions": versions, "tables": tables, **more}
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
 
 

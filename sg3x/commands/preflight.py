@@ -10,6 +10,11 @@ import typer
 
 from sg3x.commands.errors import one_line_errors
 
+CAVEAT = (
+    "a sum of the compiler's static estimates, operation after operation; nothing was run, waiting for memory, data and "
+    "other hosts is not in it"
+)
+
 
 def preflight(
     preset: Annotated[str | None, typer.Option(help="name of a file in presets/; none: params.yaml")] = None,
@@ -32,38 +37,48 @@ def preflight(
 
 
 def _report(params: Any, target: Any, what: str, quiet: bool) -> dict[str, Any]:
+    from sg3x.preflight.kernels import price_kernels
     from sg3x.preflight.programs import compile_programs
     from sg3x.preflight.report import read_program
+    from sg3x.training.memory import device_limit
     from sg3x.training.options import train_config
 
     config = train_config(params)
     compiled, took = compile_programs(config, target, what, params.batch_per_device, params.deterministic)
-    phases = [read_program(name, program) for name, program in compiled.items()]
     if not quiet:
         typer.echo(f"compiled in {took:.0f} s", err=True)
+    texts = [program.as_text() for program in compiled.values()]
+    kernels = price_kernels(texts, target.name) if target.chip is not None else {}
+    phases = [read_program(name, program, kernels) for name, program in compiled.items()]
+    needed = max(phase.memory_bytes for phase in phases)
+    available = device_limit() if target.chip is None else int(target.chip.memory)
     report: dict[str, Any] = {
         "target": target.name,
         "devices": len(target.devices),
         "what": what,
         "batch_size": config.batch_size,
+        "fits": None if available is None else needed <= available,
+        "memory_bytes": needed,
+        "available_bytes": available,
         "phases": [phase.to_dict() for phase in phases],
-        "memory_bytes": max(phase.memory_bytes for phase in phases),
     }
     if target.chip is not None:
-        report |= _priced(phases, target.chip, config, what)
+        report |= _priced(phases, target.chip, config, what) | {"caveat": CAVEAT}
     return report
 
 
 def _priced(phases: list[Any], chip: Any, config: Any, what: str) -> dict[str, Any]:
     cycles = {phase.name: phase.cycles or 0 for phase in phases}
-    found: dict[str, Any] = {"chip_memory_bytes": int(chip.memory), "milliseconds": {}, "limit_milliseconds": {}}
+    found: dict[str, Any] = {"milliseconds": {}, "limit_milliseconds": {}}
     for phase in phases:
         found["milliseconds"][phase.name] = round(cycles[phase.name] / chip.clock * 1e3, 2)
         found["limit_milliseconds"][phase.name] = round((phase.flops or 0) / chip.peak * 1e3, 2)
-    if what == "step":
-        step = cycles["G"] + cycles["D"] + cycles["R1"] / config.r1_interval + cycles["end"]
+    step = cycles["G"] + cycles["D"] + cycles["R1"] / config.r1_interval + cycles["end"] if what == "step" else None
+    if step is not None:
         found["step_milliseconds"] = round(step / chip.clock * 1e3, 2)
-        found["images_per_s"] = round(config.batch_size / (step / chip.clock), 1)
+    images = step or cycles.get("forward")
+    if images:  # of a step: trained; of the generator: drawn
+        found["images_per_s"] = round(config.batch_size / (images / chip.clock), 1)
     return found
 
 
@@ -80,24 +95,25 @@ def _print(report: dict[str, Any]) -> None:
         for group, spent in phase["groups"].items():
             typer.echo(f"{'':>22}{spent / max(cycles, 1):6.1%}  {group}")
         if phase["unpriced"]:
-            typer.echo(f"{'':>22}and {phase['unpriced']} kernels the compiler gives no estimate for")
+            typer.echo(f"{'':>22}and {phase['unpriced']} kernels without an estimate")
+        if phase["loops"]:
+            typer.echo(f"{'':>22}{phase['loops']} loops in it are counted for one round each")
         for operation in phase["largest"]:
-            typer.echo(
-                f"{'':>24}{operation['cycles']:>10,} cycles  {operation['shape'][:48]:48}  {operation['source']}"
-            )
+            cycles = operation["cycles"]
+            size = f"{operation['bytes'] / 2**20:>10,.1f} MiB   " if cycles is None else f"{cycles:>10,} cycles"
+            typer.echo(f"{'':>24}{size}  {operation['shape'][:48]:48}  {operation['source']}")
     _print_verdict(report)
 
 
 def _print_verdict(report: dict[str, Any]) -> None:
-    needed = report["memory_bytes"] / 2**30
-    if "chip_memory_bytes" not in report:
-        typer.echo(f"needs {needed:.2f} GiB a device; compilers for {report['target']} estimate no time")
-        return
-    available = report["chip_memory_bytes"] / 2**30
-    fits = "fits" if needed <= available else "DOES NOT FIT"
-    typer.echo(f"{fits}: {needed:.2f} of {available:.0f} GiB a chip")
+    needed = f"{report['memory_bytes'] / 2**30:.2f}"
+    if report["available_bytes"] is None:
+        typer.echo(f"needs {needed} GiB a device; how much it has is not known")
+    else:
+        fits = "fits" if report["fits"] else "DOES NOT FIT"
+        typer.echo(f"{fits}: {needed} of {report['available_bytes'] / 2**30:.0f} GiB a device")
+    if "milliseconds" not in report:
+        typer.echo(f"compilers for {report['target']} estimate no time: FLOPs and memory are all there is")
     if "images_per_s" in report:
-        typer.echo(
-            f"about {report['step_milliseconds']} ms a step, {report['images_per_s']} images/s: a sum of the compiler's static "
-            "estimates, operation after operation; nothing was run, waiting for data and other hosts is not in it"
-        )
+        step = f"about {report['step_milliseconds']} ms a step, " if "step_milliseconds" in report else ""
+        typer.echo(f"{step}{report['images_per_s']} images/s: {report['caveat']}")

@@ -69,6 +69,7 @@ def _call(stream: Stream, interpret: bool, *inputs: jax.Array) -> jax.Array:
     out = (n, -(-stream.height // a_round) * a_round, stream.matrix.shape[0], channels)
     margins = [_margins(stream, source, a.shape[1]) for source, a in zip(stream.sources, inputs, strict=True)]
     matrices = [jnp.asarray(m, x.dtype) for m in (*(s.matrix for s in stream.sources), stream.matrix)]
+    loops = [*(a.shape[1] for a in inputs), _lag(stream), _rounds(stream) - _lag(stream)]
 
     def block(shape: Sequence[int]) -> pl.BlockSpec:
         return pl.BlockSpec((1, shape[1], shape[2], LANES), lambda i, c: (i, 0, 0, c))
@@ -87,9 +88,16 @@ def _call(stream: Stream, interpret: bool, *inputs: jax.Array) -> jax.Array:
             pltpu.VMEM((_ring(stream), high, LANES), jnp.float32),
         ],
         compiler_params=pltpu.CompilerParams(vmem_limit_bytes=VMEM),
+        name=kernel_name(n * pl.cdiv(channels, LANES), loops),
         interpret=interpret,
     )(*matrices, *inputs)
     return y[:, : stream.height]
+
+
+def kernel_name(instances: int, loops: Sequence[int]) -> str:
+    """What the kernel is called in a compiled program: how many instances run one after the other, and the rounds of each
+    of its loops. `sg3x preflight` prices kernels by it, which the compiler does not."""
+    return f"fir_stream_{instances}_times_{'_'.join(map(str, loops))}"
 
 
 def fits(stream: Stream, shapes: Sequence[tuple[int, ...]], itemsize: int) -> bool:

@@ -6,7 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from sg3x.cli import app
-from sg3x.preflight.report import priced_operations, read_program
+from sg3x.preflight.kernels import Kernel, count_bundles, read_kernel
+from sg3x.preflight.report import KERNELS, read_operations, read_program
 from sg3x.preflight.target import PreflightError, parse_target, prepare_environment
 
 # As libtpu writes them, shortened.
@@ -15,18 +16,56 @@ ENTRY %main.12_spmd {
   %fusion.1 = bf16[4,306,306,256]{3,1,2,0:T(8,128)(2,1)} fusion(%constant.3, %fusion.9), kind=kOutput, metadata={op_name="jit(f)/ph,nhwc->npwc/dot_general" stack_frame_id=2}, backend_config={"estimated_cycles":"1323029"}
   %conv.2 = bf16[4,38,38,512]{3,2,1,0} fusion(%x.1, %w.1), kind=kOutput, metadata={op_name="jit(f)/conv_general_dilated"}, backend_config={"estimated_cycles":"250"}
   ROOT %copy.3 = bf16[4,148,148,256]{3,0,2,1:T(4,128)(2,1)} copy(%fusion.11), metadata={op_name="jit(f)/transpose"}, backend_config={"estimated_cycles":"648666"}
-  %closed_call.1 = bf16[4,148,148,256]{3,2,1,0} custom-call(%x), custom_call_target="tpu_custom_call", metadata={op_name="jit(f)/pallas_call"}
+  %fir_stream_8_times_38_5_36.1 = bf16[4,36,36,256]{3,2,1,0} custom-call(%m, %x), custom_call_target="tpu_custom_call", operand_layout_constraints={bf16[82,38]{1,0}, bf16[4,38,38,256]{3,2,1,0}}, frontend_attributes={kernel_metadata={}}, metadata={op_name="jit(f)/pallas_call"}, backend_config={"custom_call_config":{"body":"TUw="}}
 }
 """  # noqa: E501
 
 
 def test_estimates_are_read_from_the_optimised_program():
-    operations, unpriced = priced_operations(TPU_PROGRAM)
+    operations, unpriced = read_operations(TPU_PROGRAM)
+    operations = [o for o in operations if o.cycles is not None]
     assert [(o.name, o.cycles) for o in operations] == [("fusion.1", 1323029), ("conv.2", 250), ("copy.3", 648666)]
     assert [o.group.split(" (")[0] for o in operations] == [
         "matrix products", "convolutions", "copies and transpositions",
     ]  # fmt: skip
     assert unpriced == 1
+
+
+def test_kernels_are_priced_by_the_bundles_of_their_loops():
+    line = next(line for line in TPU_PROGRAM.splitlines() if "fir_stream" in line)
+    kernel, code = read_kernel(line)
+    operands = ("bf16", (82, 38)), ("bf16", (4, 38, 38, 256))
+    assert kernel == Kernel(8, (38, 5, 36), ("bf16", (4, 36, 36, 256)), operands)
+    assert "TUw=" in code
+    operations, unpriced = read_operations(TPU_PROGRAM, {kernel: 123456})
+    assert unpriced == 0
+    assert [(o.cycles, o.bytes) for o in operations if o.group == KERNELS] == [(123456, 2 * 4 * 36 * 36 * 256)]
+    assert read_operations(TPU_PROGRAM, {})[1] == 1
+
+
+# As libtpu's final listing writes loops, shortened: address, mark, depth; the branch back has six delay slots.
+LISTING = """
+   0x10 LB: >> { %s1 = sadd }
+   0x11   : >> { %s2 = vld }
+   0x1f   : >> { %80 = sbr.rel (!%p1) target bundleno = 16 (0x10), region = 84 }
+   0x2a LB: >> { %s3 = sadd }
+   0x2b   : >> { %81 = sbr.rel (!%p2) target bundleno = 42 (0x2a), region = 92 }
+"""
+
+
+def test_bundles_of_each_loop_count_as_often_as_it_goes_round():
+    assert count_bundles(LISTING, [10, 3]) == 500 + 10 * (0x1F - 0x10 + 6) + 3 * (1 + 6)
+    assert count_bundles(LISTING, [10]) is None  # other loops than expected: no number at all
+
+
+def test_what_is_stored_is_listed_by_size_where_nothing_is_estimated():
+    def f(x):
+        return jnp.tanh(x @ x.T) @ x
+
+    x = jnp.zeros((64, 32))
+    largest = read_program("product", jax.jit(f).lower(x).compile()).largest
+    assert largest[0].bytes == 4 * 64 * 64
+    assert all(o.cycles is None and not o.shape.startswith("(") for o in largest)
 
 
 def test_a_program_of_this_machine_has_flops_and_memory_but_no_estimate():
