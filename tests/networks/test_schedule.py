@@ -62,10 +62,10 @@ def test_explicit_channels_replace_the_formula():
         ({"img_resolution": 48}, "img_resolution=48"),
         ({"img_resolution": 32, "channels": (8, 8)}, "channels"),
         ({"img_resolution": 32, "num_critical": 14}, "num_critical"),
-        ({"img_resolution": 32, "channel_base": 8}, "channel_base=8"),
+        ({"img_resolution": 32, "channel_base": 2}, "channel_base=2"),
         ({"img_resolution": 32, "activation_dtype": "float16"}, "activation_dtype"),
     ],
 )
 def test_impossible_configurations_are_refused(options, named):
     with pytest.raises(ValueError, match=named):
-        GeneratorConfig(**options)
+        layer_schedule(GeneratorConfig(**options))
