@@ -6,7 +6,7 @@ from sg3x.config import stage_params
 from sg3x.files.atomic import atomic_write
 from sg3x.files.fingerprint import hash_file
 from sg3x.files.tables import format_tsv
-from sg3x.metrics.evaluate import Inception, evaluate_generator
+from sg3x.metrics.evaluate import Scoring, evaluate_generator
 from sg3x.networks.store import WEIGHTS, load_generator
 from stages.common import DOWNLOADS, MODEL, REFERENCE, RESULTS, main, progress, use_compilation_cache
 
@@ -15,15 +15,20 @@ def evaluate() -> None:
     params = stage_params("evaluate")
     use_compilation_cache()
     features, evaluate = params.features, params.evaluate
+    scoring = Scoring.open(
+        REFERENCE,
+        seeds=range(evaluate.first_seed, evaluate.first_seed + evaluate.num_samples),
+        batch=evaluate.batch_size,
+        inception_path=features.inception_path,
+        inception_url=features.inception_url,
+        downloads=DOWNLOADS,
+    )
     found = evaluate_generator(
         load_generator(MODEL),
-        REFERENCE,
-        Inception(features.inception_path, features.inception_url, DOWNLOADS, features.lpips_path),
-        num_samples=evaluate.num_samples,
-        first_seed=evaluate.first_seed,
-        batch=evaluate.batch_size,
+        scoring,
         equivariance_samples=evaluate.equivariance_samples,
         path_samples=evaluate.path_samples,
+        lpips_path=features.lpips_path,
         progress=progress("samples scored"),
     )
     RESULTS.mkdir(exist_ok=True)

@@ -4,21 +4,20 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from sg3x.config import stage_params
 from sg3x.data.prepare import load_arrays
+from sg3x.drawing.pictures import draw
+from sg3x.drawing.plain import PlainGenerator
 from sg3x.files.atomic import atomic_folder
 from sg3x.files.tables import parse_tsv
 from sg3x.networks.model import Generator
 from sg3x.networks.store import load_generator
 from sg3x.render.analysis import neighbour_sheet, plot_spectrum
-from sg3x.render.explore import draw, mixing_sheet, truncation_sheet, walk_grid
+from sg3x.render.explore import mixing_sheet, truncation_sheet, walk_grid
 from sg3x.render.images import save_png
-from sg3x.render.plain import PlainGenerator
 from sg3x.render.sticking import motion_film, sticking_sheet
 from sg3x.render.video import write_mp4
-from sg3x.render.walk import seed_latents, walk_keyframes
+from sg3x.render.walk import walk_keyframes
 from stages.common import ARRAYS, FIGURES, MODEL, RESULTS, main, use_compilation_cache
 
 _STICKING_SIZE = 256  # one line of pixels per step: fewer would not show the stripes
@@ -57,8 +56,8 @@ def _draw_analysis(folder: Path, generator: Generator, metrics: dict[str, Any], 
     plot_spectrum(folder / "spectrum.png", parse_tsv((RESULTS / "spectrum.tsv").read_text()))
     found = json.loads((RESULTS / "neighbours.json").read_text())
     chosen = [entry["seed"] for entries in found.values() for entry in entries]
-    ws = np.asarray(generator.mapping(seed_latents(chosen, generator.z_dim)))
-    samples = dict(zip(chosen, draw(generator, ws, params.batch_size), strict=True))
+    ws = walk_keyframes(generator, chosen)
+    samples = dict(zip(chosen, draw(generator, ws, batch=params.batch_size), strict=True))
     ratio = next(value for key, value in metrics.items() if key.startswith("neighbour_ratio"))
     images, _ = load_arrays(ARRAYS)
     sheet = neighbour_sheet(found, samples.__getitem__, images, size=params.size * 3 // 4, ratio=ratio)

@@ -5,10 +5,11 @@ import io
 import numpy as np
 
 from sg3x.config import stage_params
+from sg3x.drawing.pictures import sample_images
 from sg3x.files.atomic import atomic_folder
 from sg3x.networks.store import load_generator
 from sg3x.render.images import save_png
-from sg3x.render.sampling import sample_grid, sample_images
+from sg3x.render.sampling import sample_grid
 from stages.common import MODEL, RESULTS, SAMPLES, main, progress, use_compilation_cache
 
 

@@ -6,7 +6,7 @@ import json
 from sg3x.config import stage_params
 from sg3x.files.atomic import atomic_write
 from sg3x.files.fingerprint import hash_file
-from sg3x.metrics.evaluate import Inception, score_generator
+from sg3x.metrics.evaluate import Scoring, score_generator
 from sg3x.render.images import save_png
 from sg3x.render.sampling import sample_grid
 from sg3x.training.averaged import load_averaged
@@ -20,22 +20,23 @@ def score() -> None:
     params = stage_params("score")
     use_compilation_cache()
     generator, meta, _ = load_averaged(CHECKPOINTS / kimg)
-    result = score_generator(
-        generator,
+    evaluate, features = params.evaluate, params.features
+    scoring = Scoring.open(
         REFERENCE,
-        Inception(params.features.inception_path, params.features.inception_url, DOWNLOADS),
-        num_samples=params.evaluate.num_samples,
-        first_seed=params.evaluate.first_seed,
-        batch=params.evaluate.batch_size,
-        progress=progress(f"samples scored at {kimg} kimg"),
+        seeds=range(evaluate.first_seed, evaluate.first_seed + evaluate.num_samples),
+        batch=evaluate.batch_size,
+        inception_path=features.inception_path,
+        inception_url=features.inception_url,
+        downloads=DOWNLOADS,
     )
+    result = score_generator(generator, scoring, progress=progress(f"samples scored at {kimg} kimg"))
     grid = sample_grid(
         generator,
         first_seed=params.generate.first_seed,
         columns=params.generate.grid_columns,
         rows=params.generate.grid_rows,
         enlarge_to=params.generate.grid_size,
-        batch=params.evaluate.batch_size,
+        batch=evaluate.batch_size,
     )
     save_png(RESULTS / "grids" / f"{kimg}.png", grid)
     (RESULTS / "segments").mkdir(parents=True, exist_ok=True)

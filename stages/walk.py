@@ -3,10 +3,11 @@
 import numpy as np
 
 from sg3x.config import stage_params
+from sg3x.drawing.pictures import draw
 from sg3x.networks.store import load_generator
 from sg3x.render.images import save_png
 from sg3x.render.video import strip, write_gif, write_mp4
-from sg3x.render.walk import walk_frames, walk_keyframes, walk_latents
+from sg3x.render.walk import walk_keyframes, walk_latents
 from stages.common import MODEL, RESULTS, main, progress, use_compilation_cache
 
 
@@ -18,7 +19,7 @@ def walk() -> None:
     ws = walk_latents(keyframes, params.frames, w_avg=generator.w_avg)
     report = progress("frames drawn")
     frames: list[np.ndarray] = []
-    for frame in walk_frames(generator, ws, batch=params.batch_size):
+    for frame in draw(generator, ws, batch=params.batch_size):
         frames.append(frame)
         report(len(frames), params.frames)
     write_gif(RESULTS / "walk.gif", frames, fps=params.fps, enlarge_to=params.size)

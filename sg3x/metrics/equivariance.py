@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from sg3x.drawing.motion import rotation_input, translation_input
+from sg3x.drawing.pictures import seed_latents
 from sg3x.metrics.transforms import pseudo_rotate, rotate, translate_fractional, translate_integer
-from sg3x.render.motion import rotation_input, translation_input
-from sg3x.render.walk import seed_latents
 
 METRICS = ("eq_t", "eq_t_frac", "eq_r")
 TRANSLATE_MAX = 0.125  # of the picture's side
@@ -98,7 +98,7 @@ def measure_equivariance(
     error, count = dict.fromkeys(metrics, 0.0), dict.fromkeys(metrics, 0.0)
     for (z, c), motion in zip(batches, motions, strict=True):
         ws = generator.mapping(z, c)
-        original = generator.synthesis(ws)
+        original = generator.synthesis(ws, transform=np.eye(3))  # not the generator's own transform, if it has one
         for name in metrics:
             for moved, reference, mask in _pairs(generator, ws, original, motion, name):
                 difference = np.square(np.asarray(moved, np.float64) - np.asarray(reference, np.float64))

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sg3x.drawing.pictures import sample_images
+from sg3x.drawing.plain import PlainGenerator
 from sg3x.metrics.equivariance import METRICS, equivariance
 from sg3x.metrics.extractor import Extractor, Progress, extractor_from_record
 from sg3x.metrics.features import steady_algebra
 from sg3x.metrics.memorisation import Memorisation, memorisation
 from sg3x.metrics.path_length import embedding, mean_path_length, path_lengths
 from sg3x.metrics.precision_recall import density_coverage, precision_recall
-from sg3x.metrics.score import Reference, check_extractor, load_reference, rounded, score, score_features
+from sg3x.metrics.score import Reference, check_extractor, load_reference, rounded, score_features
 from sg3x.metrics.spectrum import SpectrumSum, decibel_ratio, spectrum_scores
-from sg3x.render.plain import PlainGenerator
-from sg3x.render.sampling import sample_images
 
 Flat = dict[str, float | int | str]
 _FEW_FOR_MANIFOLDS = 1000  # below this, precision, recall, density and coverage move with the count
@@ -28,13 +29,44 @@ _NEIGHBOURS = 3  # training images beside each
 
 
 @dataclass(frozen=True)
-class Inception:
-    """Where the files of Inception and LPIPS are, if the reference was made with the first or PPL is wanted."""
+class Scoring:
+    """What a generator is scored against, and by which of its samples. Truncation is never applied.
 
-    path: str | None
-    url: str | None
-    downloads: Path
-    lpips_path: str | None = None
+    Attributes:
+        reference: features of the real images.
+        extractor: the one that made them.
+        seeds: of the samples; everything else that is drawn follows from the first.
+        batch: pictures per call of the generator.
+
+    Raises:
+        ValueError: if the extractor is another one than the reference's.
+    """
+
+    reference: Reference
+    extractor: Extractor
+    seeds: range
+    batch: int
+
+    def __post_init__(self) -> None:
+        check_extractor(self.reference, self.extractor)
+
+    @classmethod
+    def open(
+        cls,
+        reference_folder: Path,
+        *,
+        seeds: range,
+        batch: int,
+        inception_path: str | None = None,
+        inception_url: str | None = None,
+        downloads: Path,
+    ) -> Scoring:
+        """Reads the reference's folder, and Inception where that made it; errors as `extractor_from_record`'s."""
+        reference = load_reference(reference_folder)
+        extractor = extractor_from_record(
+            reference.extractor, inception_path=inception_path, inception_url=inception_url, downloads=downloads
+        )
+        return cls(reference, extractor, seeds, batch)
 
 
 @dataclass(frozen=True)
@@ -53,59 +85,37 @@ class Evaluation:
     neighbours: dict[str, list[dict[str, Any]]]
 
 
-def score_generator(
-    generator: Any,
-    reference_folder: Path,
-    inception: Inception,
-    *,
-    num_samples: int,
-    first_seed: int,
-    batch: int,
-    progress: Progress | None = None,
-) -> Flat:
-    """Flat JSON for `dvc metrics`: the score of a segment. Truncation is never applied.
-
-    Args:
-        num_samples: pictures of seeds first_seed, first_seed + 1, ...
-        batch: pictures per call of the generator.
-    """
-    reference, extractor = _opened(reference_folder, inception)
-    batches = sample_images(generator, range(first_seed, first_seed + num_samples), batch=batch)
-    counted = None if progress is None else lambda done, _: progress(done, num_samples)
-    return {**score(batches, reference, extractor, progress=counted), "first_seed": first_seed}
+def score_generator(generator: Any, scoring: Scoring, *, progress: Progress | None = None) -> Flat:
+    """Flat JSON for `dvc metrics`: the score of a segment. ``progress`` is called with (samples done, all)."""
+    rows = [scoring.extractor.features(images) for images in _samples(generator, scoring, progress)]
+    return {**score_features(np.concatenate(rows), scoring.reference), "first_seed": scoring.seeds.start}
 
 
 def evaluate_generator(
     generator: Any,
-    reference_folder: Path,
-    inception: Inception,
+    scoring: Scoring,
     *,
-    num_samples: int,
-    first_seed: int,
-    batch: int,
     equivariance_samples: int,
     path_samples: int,
+    lpips_path: str | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """All that docs/metrics.md defines. Truncation is never applied; everything is deterministic by `first_seed`.
+    """All that docs/metrics.md defines, deterministic by the first seed.
 
     Args:
-        num_samples: pictures of seeds first_seed, first_seed + 1, ...
-        batch: pictures per call of the generator.
         equivariance_samples: pictures that are moved; rounded up to whole batches.
         path_samples: pairs of latents.
+        lpips_path: LPIPS's file, for PPL; None: the path length is measured in the extractor's features.
+        progress: called with (samples done, all).
     """
-    reference, extractor = _opened(reference_folder, inception)
-    features, spectrum = _features_and_spectrum(
-        generator, extractor, range(first_seed, first_seed + num_samples), batch, progress
-    )
-    suffix = extractor.suffix
+    reference, extractor, first_seed = scoring.reference, scoring.extractor, scoring.seeds.start
+    features, spectrum = _features_and_spectrum(generator, scoring, progress)
     metrics = score_features(features, reference)
     with steady_algebra(extractor.dimension):
         found = memorisation(reference.features, features, originals=reference.originals, k=_NEIGHBOURS)
-        metrics |= _manifolds(reference, features, found, suffix)
-    metrics |= _smoothness(generator, extractor, inception.lpips_path, path_samples, first_seed, batch)
-    metrics |= _equivariance(generator, equivariance_samples, first_seed, batch)
+        metrics |= _manifolds(reference, features, found, extractor.suffix)
+    metrics |= _smoothness(generator, scoring, lpips_path, path_samples)
+    metrics |= _equivariance(generator, equivariance_samples, first_seed, scoring.batch)
     metrics |= {name: rounded(value) for name, value in spectrum_scores(spectrum, reference.spectrum).items()}
     return Evaluation(
         _caveat_last(metrics | {"first_seed": first_seed}, reference),
@@ -114,29 +124,25 @@ def evaluate_generator(
     )
 
 
-def _opened(folder: Path, inception: Inception) -> tuple[Reference, Extractor]:
-    reference = load_reference(folder)
-    extractor = extractor_from_record(
-        reference.extractor,
-        inception_path=inception.path,
-        inception_url=inception.url,
-        downloads=inception.downloads,
-    )
-    check_extractor(reference, extractor)
-    return reference, extractor
+def _samples(generator: Any, scoring: Scoring, progress: Progress | None) -> Iterator[np.ndarray]:
+    """uint8[n, R, R, 3] batches of the seeds' pictures; counted when whoever takes them asks for the next."""
+    done = 0
+    for images in sample_images(generator, scoring.seeds, batch=scoring.batch):
+        yield images
+        done += len(images)
+        if progress is not None:
+            progress(done, len(scoring.seeds))
 
 
 def _features_and_spectrum(
-    generator: Any, extractor: Extractor, seeds: range, batch: int, progress: Progress | None
+    generator: Any, scoring: Scoring, progress: Progress | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """float32[N, D] and float64[R/2] of the pictures of the seeds, which are drawn once and not kept."""
     rows: list[np.ndarray] = []
     spectrum = SpectrumSum(generator.resolution)
-    for images in sample_images(generator, seeds, batch=batch):
-        rows.append(extractor.features(images))
+    for images in _samples(generator, scoring, progress):
+        rows.append(scoring.extractor.features(images))
         spectrum.add(images)
-        if progress is not None:
-            progress(sum(map(len, rows)), len(seeds))
     return np.concatenate(rows), spectrum.rings()
 
 
@@ -156,11 +162,9 @@ def _manifolds(reference: Reference, features: np.ndarray, found: Memorisation, 
     return {f"{name}{suffix}": rounded(value) for name, value in values.items()}
 
 
-def _smoothness(
-    generator: Any, extractor: Extractor, lpips_path: str | None, pairs: int, first_seed: int, batch: int
-) -> Flat:
-    name, embed, sha256 = embedding(extractor, lpips_path)
-    lengths = path_lengths(generator, embed, pairs=pairs, first_seed=first_seed, batch=batch)
+def _smoothness(generator: Any, scoring: Scoring, lpips_path: str | None, pairs: int) -> Flat:
+    name, embed, sha256 = embedding(scoring.extractor, lpips_path)
+    lengths = path_lengths(generator, embed, pairs=pairs, first_seed=scoring.seeds.start, batch=scoring.batch)
     found: Flat = {name: rounded(mean_path_length(lengths)), "num_paths": pairs}
     return found | ({"lpips_sha256": sha256} if sha256 else {})
 

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from sg3x.drawing.pictures import seed_latents
 from sg3x.files.fingerprint import hash_file
 from sg3x.metrics.extractor import Extractor, Progress
-from sg3x.render.walk import seed_latents
 
 EPSILON = 1e-4
 _LARGEST = 256  # pictures are averaged down to this before LPIPS, as in StyleGAN's code

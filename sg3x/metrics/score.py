@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,20 +103,17 @@ def rounded(value: float) -> float:
     return float(f"{value:.{_DIGITS}g}")
 
 
-def score(
-    fake: np.ndarray | Iterable[np.ndarray],
-    reference: Reference,
-    extractor: Extractor,
-    *,
-    progress: Progress | None = None,
-) -> dict[str, float | int | str]:
+def check_extractor(reference: Reference, extractor: Extractor) -> None:
+    """Raises ValueError if features of the one would be compared with features of another."""
+    if extractor.record() != reference.extractor:
+        raise ValueError(f"the reference is of {reference.extractor}, the extractor is {extractor.record()}: no score")
+
+
+def score_features(fake: np.ndarray, reference: Reference) -> dict[str, float | int | str]:
     """Fréchet and kernel distance of generated images to the reference, as a flat dict for `dvc metrics`.
 
     Args:
-        fake: uint8[N, R, R, 3], or batches of it in order. The score does not depend on how they are cut.
-        reference: features of the real images.
-        extractor: the one the reference was computed with.
-        progress: called with (images done, N); N is 0 where batches come from a generator.
+        fake: float[N, D] features of the generated images, by the reference's extractor.
 
     Returns:
         ``fid`` and ``kid``, or ``frechet_random`` and ``kernel_random`` (7 significant digits), each with ``_stderr``
@@ -126,26 +122,8 @@ def score(
         little.
 
     Raises:
-        ValueError: if the extractor is another one than the reference's, or there are fewer than two images.
+        ValueError: if there are fewer than two images.
     """
-    check_extractor(reference, extractor)
-    if isinstance(fake, np.ndarray):
-        features = extractor.features(fake, progress=progress)
-    else:
-        features = np.concatenate(
-            list(_batch_features(fake, extractor, progress)) or [np.empty((0, extractor.dimension))]
-        )
-    return score_features(features, reference)
-
-
-def check_extractor(reference: Reference, extractor: Extractor) -> None:
-    """Raises ValueError if features of the one would be compared with features of another."""
-    if extractor.record() != reference.extractor:
-        raise ValueError(f"the reference is of {reference.extractor}, the extractor is {extractor.record()}: no score")
-
-
-def score_features(fake: np.ndarray, reference: Reference) -> dict[str, float | int | str]:
-    """`score` on features float[N, D] that are already there."""
     if len(fake) < 2:
         raise ValueError(f"{len(fake)} generated images (evaluate.num_samples); allowed are 2 and more")
     result = {key: rounded(value) for key, value in _distances(fake, reference).items() if value is not None}
@@ -179,17 +157,6 @@ def circumstances(num_fake: int, reference: Reference) -> dict[str, float | int 
         "dataset_fingerprint": reference.dataset_fingerprint,
     }
     return found | ({"extractor_sha256": str(about["sha256"])} if about["sha256"] else {})
-
-
-def _batch_features(
-    batches: Iterable[np.ndarray], extractor: Extractor, progress: Progress | None
-) -> Iterator[np.ndarray]:
-    done = 0
-    for batch in batches:
-        yield extractor.features(batch)
-        done += len(batch)
-        if progress is not None:
-            progress(done, 0)
 
 
 def _caveat(num_fake: int, num_real: int, dimension: int, metric: str) -> str:

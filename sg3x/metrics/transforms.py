@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sg3x.render.motion import rotation_matrix
+from sg3x.drawing.motion import rotation_matrix
 
 LANCZOS = 3  # half width of the windows, in pixels
 REACH = 2 * LANCZOS  # of the oriented filters, whose window is the product of two Lanczos windows convolved

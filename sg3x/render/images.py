@@ -1,4 +1,4 @@
-"""Pictures as bytes: from the generator's numbers to uint8, PNG files and grids."""
+"""Pictures as PNG files and grids."""
 
 from __future__ import annotations
 
@@ -12,27 +12,6 @@ from sg3x.files.atomic import atomic_write
 
 _WHITE = 255
 _COMPRESSION = 6  # zlib's level, named so that the bytes do not follow a change of Pillow's default
-
-
-def to_uint8(images: np.ndarray) -> np.ndarray:
-    """``round(x * 127.5 + 128)`` clipped to 0..255.
-
-    Args:
-        images: float[..., H, W, C], nominally in [-1, 1].
-
-    Returns:
-        uint8 of the same shape.
-
-    Raises:
-        ValueError: if a value is NaN or infinite: the network is broken, and black squares would hide it.
-    """
-    images = np.asarray(images, np.float32)
-    if not np.isfinite(images).all():
-        count = np.size(images) - np.isfinite(images).sum()
-        raise ValueError(
-            f"{count} of {images.size} values of the images are NaN or infinite; allowed are finite numbers"
-        )
-    return np.clip(np.rint(images * np.float32(127.5) + np.float32(128.0)), 0, 255).astype(np.uint8)
 
 
 def save_png(path: Path, image: np.ndarray) -> None:

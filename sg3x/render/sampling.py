@@ -1,35 +1,13 @@
-"""Pictures of many seeds, in batches of one shape so that the generator compiles once."""
+"""The samples of many seeds as one picture."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from sg3x.render.images import image_grid, to_uint8
-from sg3x.render.walk import seed_latents
-
-
-def sample_images(
-    generator: Any,
-    seeds: Sequence[int],
-    *,
-    batch: int,
-    truncation_psi: float = 1.0,
-    truncation_cutoff: int | None = None,
-) -> Iterator[np.ndarray]:
-    """uint8[n, R, R, C] batches, in the order of the seeds; the last one holds what remains.
-
-    Picture s does not depend on which others share its batch beyond rounding; for equal bytes keep `batch` the same.
-    """
-    if batch < 1:
-        raise ValueError(f"batch_size={batch} must be at least 1")
-    for start in range(0, len(seeds), batch):
-        chunk = list(seeds[start : start + batch])
-        z = seed_latents(chunk + [chunk[-1]] * (batch - len(chunk)), generator.z_dim)
-        images = generator(z, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
-        yield to_uint8(np.asarray(images))[: len(chunk)]
+from sg3x.drawing.pictures import sample_images
+from sg3x.render.images import image_grid
 
 
 def sample_grid(

@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from sg3x.render.walk import seed_latents
+from sg3x.drawing import pictures
+from sg3x.drawing.motion import rotation_input, translation_input
+from sg3x.drawing.pictures import to_uint8_truncated
+from sg3x.render.walk import walk_keyframes
 
 _MAX_SEED = 2**32 - 1
 _MAX_COUNT = 1_000_000
@@ -56,27 +59,12 @@ def labels(c_dim: int, index: int | None, count: int) -> np.ndarray | None:
 
 
 def user_transform(translate: tuple[float, float], degrees: float) -> np.ndarray | None:
-    """What `synthesis(transform=...)` takes to move the picture by `translate` (of its side, right and down) and rotate it.
-
-    None when nothing moves. The inverse of NVIDIA's make_transform, as their gen_images.py hands it on.
+    """What `synthesis(transform=...)` takes to rotate the picture and then move it by `translate` (of its side, right and
+    down). None when nothing moves. The inverse of NVIDIA's make_transform, as their gen_images.py hands it on.
     """
     if translate == (0.0, 0.0) and degrees == 0:
         return None
-    angle = np.deg2rad(degrees)
-    c, s = np.cos(angle), np.sin(angle)
-    forward = np.array([[c, s, translate[0]], [-s, c, translate[1]], [0, 0, 1]])
-    return np.linalg.inv(forward).astype(np.float32)
-
-
-def to_uint8_truncated(images: Any) -> np.ndarray:
-    """x * 127.5 + 128, clipped, fraction dropped: byte for byte what NVIDIA's gen_images.py saves.
-
-    Everything else here rounds (`sg3x.render.images.to_uint8`); the two differ by one at most.
-    """
-    images = np.asarray(images, np.float32)
-    if not np.isfinite(images).all():
-        raise ValueError("the network draws numbers that are not finite: it is broken")
-    return np.clip(images * np.float32(127.5) + np.float32(128), 0, 255).astype(np.uint8)
+    return (rotation_input(np.deg2rad(degrees)) @ translation_input(*translate)).astype(np.float32)
 
 
 def seed_ws(
@@ -89,8 +77,7 @@ def seed_ws(
 ) -> np.ndarray:
     """ws float32[len(seeds), num_ws, w_dim] of the seeds."""
     c = labels(generator.config.c_dim, class_index, len(seeds))
-    z = seed_latents(seeds, generator.z_dim)
-    return np.asarray(generator.mapping(z, c, truncation_psi, truncation_cutoff))
+    return walk_keyframes(generator, seeds, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff, c=c)
 
 
 def mixed_ws(ws: np.ndarray, styles: np.ndarray, layers: Sequence[int]) -> np.ndarray:
@@ -106,11 +93,6 @@ def mixed_ws(ws: np.ndarray, styles: np.ndarray, layers: Sequence[int]) -> np.nd
 def draw(
     generator: Any, ws: np.ndarray, *, transform: np.ndarray | None = None, batch: int = 8
 ) -> Iterator[np.ndarray]:
-    """uint8[R, R, C] pictures of ws[N, num_ws, D], one after the other; the program is compiled for one batch size."""
-    if batch < 1:
-        raise ValueError(f"batch={batch} must be at least 1")
-    batch = min(batch, len(ws))
-    for start in range(0, len(ws), batch):
-        chunk = ws[start : start + batch]
-        padded = np.concatenate([chunk, np.repeat(chunk[-1:], batch - len(chunk), axis=0)])
-        yield from to_uint8_truncated(generator.synthesis(padded, transform=transform))[: len(chunk)]
+    """As `sg3x.drawing.pictures.draw`, with the bytes that NVIDIA's tools give; few pictures are one smaller batch."""
+    batch = min(batch, max(len(ws), 1))
+    return pictures.draw(generator, ws, batch=batch, transform=transform, quantise=to_uint8_truncated)

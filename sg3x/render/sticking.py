@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from sg3x.drawing.motion import rotation_input, translation_input
 from sg3x.render.explore import moved, side_by_side
 from sg3x.render.images import enlarge
-from sg3x.render.motion import rotation_input, translation_input
 from sg3x.render.sheets import Sheet
 
 _GAP = 12  # pixels between panels
@@ -51,7 +51,7 @@ def sticking_sheet(
     """The model and its plain variant, each: picture, slit scan, the scan's fine detail.
 
     Args:
-        generator, plain: with `synthesis`; see `sg3x.render.plain`.
+        generator, plain: with `synthesis`; see `sg3x.drawing.plain`.
         ws: float32[1, num_ws, w_dim] of the picture shown.
         size: side of each panel.
         decibels: EQ-T of the two, where known.

@@ -5,12 +5,12 @@ Shoemake 1985, "Animating rotation with quaternion curves", for slerp; Karras et
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
-from sg3x.render.images import to_uint8
+from sg3x.drawing.pictures import seed_latents
 
 _STEPS = 256  # points per segment at which its length is measured
 _PARALLEL = 1e-6  # radians: below this a straight line and the arc agree to float64
@@ -18,7 +18,7 @@ _NONE = 1e-12  # length of w - w_avg, relative to the loop's longest, that has n
 
 
 class Generator(Protocol):
-    """What a picture-making network must offer; arrays in, arrays out."""
+    """What a walk asks of a network; arrays in, arrays out."""
 
     @property
     def z_dim(self) -> int: ...
@@ -31,17 +31,6 @@ class Generator(Protocol):
     def mapping(self, z: Any, c: Any, truncation_psi: float, truncation_cutoff: int | None) -> Any:
         """float32[N, z_dim], labels or None -> float32[N, num_ws, w_dim]."""
         ...
-
-    def synthesis(self, ws: Any) -> Any:
-        """float32[N, num_ws, w_dim] -> float32[N, H, W, 3] in [-1, 1]."""
-        ...
-
-
-def seed_latents(seeds: Sequence[int], z_dim: int) -> np.ndarray:
-    """float32[len(seeds), z_dim]: z of seed s is ``RandomState(s).randn(1, z_dim)``, as in NVIDIA's tools."""
-    if len(seeds) == 0:
-        raise ValueError("seeds is an empty list; allowed is at least one seed in 0 .. 2**32 - 1")
-    return np.concatenate([np.random.RandomState(seed).randn(1, z_dim) for seed in seeds]).astype(np.float32)
 
 
 def walk_keyframes(
@@ -143,16 +132,3 @@ def _perpendicular(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     side = np.where(lost[:, None], axis, side)
     norm = np.linalg.norm(side, axis=1, keepdims=True)
     return side / np.where(norm > 0, norm, 1.0)
-
-
-def walk_frames(generator: Generator, ws: np.ndarray, *, batch: int = 8) -> Iterator[np.ndarray]:
-    """The pictures of latents float32[N, num_ws, w_dim], one uint8[H, W, 3] after the other.
-
-    The last batch is filled up, so a compiled `synthesis` sees one shape only.
-    """
-    if batch < 1:
-        raise ValueError(f"batch is {batch}; allowed are 1 and more")
-    for start in range(0, len(ws), batch):
-        chunk = ws[start : start + batch]
-        full = np.concatenate([chunk, np.repeat(chunk[-1:], batch - len(chunk), axis=0)])
-        yield from to_uint8(np.asarray(generator.synthesis(full)))[: len(chunk)]

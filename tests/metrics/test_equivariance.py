@@ -97,6 +97,16 @@ def test_an_ideal_generator_scores_high_and_a_glued_one_low():
     assert max(glued.values()) < 30
 
 
+def test_a_network_with_a_transform_of_its_own_is_measured_from_the_identity():
+    """Imported networks may bring one; the original must not go through it while the moved picture does not."""
+
+    class Imported(Shifting):
+        def synthesis(self, ws, transform=None):
+            return super().synthesis(ws, eq.translation_input(0.3, 0.1) if transform is None else transform)
+
+    assert eq.equivariance(Imported(), num_samples=4, batch=4, metrics=["eq_t"])["eq_t"] > 100
+
+
 def test_the_result_is_a_function_of_the_seed():
     first = eq.equivariance(Glued(), num_samples=4, batch=2)
     assert first == eq.equivariance(Glued(), num_samples=4, batch=2)

@@ -1,19 +1,21 @@
 """The whole evaluation of a small generator: every number under its honest name, the same bytes every time."""
 
 import json
+from dataclasses import replace
 
 import jax
 import numpy as np
 import pytest
 
-from sg3x.metrics.evaluate import Inception, evaluate_generator, score_generator
+from sg3x.metrics.evaluate import Scoring, evaluate_generator, score_generator
 from sg3x.metrics.extractor import random_extractor
 from sg3x.metrics.score import compute_reference, save_reference
 from sg3x.networks import GeneratorConfig
 from sg3x.networks.generator import init_generator
 from sg3x.networks.model import Generator
 
-COUNTS = {"num_samples": 48, "first_seed": 3, "batch": 8}
+SEEDS = range(3, 51)
+COUNTS = {"equivariance_samples": 10, "path_samples": 5}
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +36,13 @@ def reference(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def evaluation(generator, reference):
-    nowhere = Inception(None, None, reference)
-    return evaluate_generator(generator, reference, nowhere, **COUNTS, equivariance_samples=10, path_samples=5)
+def scoring(reference):
+    return Scoring.open(reference, seeds=SEEDS, batch=8, downloads=reference)
+
+
+@pytest.fixture(scope="module")
+def evaluation(generator, scoring):
+    return evaluate_generator(generator, scoring, **COUNTS)
 
 
 def test_every_number_has_the_name_it_deserves(evaluation):
@@ -57,16 +63,23 @@ def test_what_has_to_be_known_stands_beside_them(evaluation):
     assert "48 generated and 40 real images for 256 features" in caveat and "40 images are few" in caveat
 
 
-def test_the_score_of_a_segment_is_the_evaluations(generator, reference, evaluation):
-    found = score_generator(generator, reference, Inception(None, None, reference), **COUNTS)
+def test_the_score_of_a_segment_is_the_evaluations(generator, scoring, evaluation):
+    seen = []
+    found = score_generator(generator, scoring, progress=lambda done, total: seen.append((done, total)))
     assert found["frechet_random"] == evaluation.metrics["frechet_random"]
     assert found["kernel_random"] == evaluation.metrics["kernel_random"]
+    assert seen == [(done, 48) for done in range(8, 49, 8)]
 
 
-def test_the_same_bytes_every_time(generator, reference, evaluation):
-    again = evaluate_generator(
-        generator, reference, Inception(None, None, reference), **COUNTS, equivariance_samples=10, path_samples=5
-    )
+def test_batches_score_as_the_whole(generator, scoring):
+    """Seven at a time, the last batch not full: the same pictures, to rounding."""
+    whole, cut = (score_generator(generator, replace(scoring, batch=batch)) for batch in (48, 7))
+    assert cut["num_fake"] == whole["num_fake"] == 48
+    assert cut["frechet_random"] == pytest.approx(whole["frechet_random"], rel=1e-3)
+
+
+def test_the_same_bytes_every_time(generator, scoring, evaluation):
+    again = evaluate_generator(generator, scoring, **COUNTS)
     assert json.dumps([again.metrics, again.neighbours, again.spectrum]) == json.dumps(
         [evaluation.metrics, evaluation.neighbours, evaluation.spectrum]
     )

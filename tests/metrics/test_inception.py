@@ -160,7 +160,7 @@ def test_the_whole_evaluation_by_inception(weights, images, tmp_path):
     """Published names only for what is published: FID, KID and the rest, but the path length is not PPL."""
     import jax
 
-    from sg3x.metrics.evaluate import Inception, evaluate_generator
+    from sg3x.metrics.evaluate import Scoring, evaluate_generator
     from sg3x.metrics.score import compute_reference, save_reference
     from sg3x.networks import GeneratorConfig
     from sg3x.networks.generator import init_generator
@@ -171,10 +171,10 @@ def test_the_whole_evaluation_by_inception(weights, images, tmp_path):
     save_reference(
         tmp_path / "reference", compute_reference(images[:20, :16, :16], inception_extractor(weights, None), "x")
     )
-    found = evaluate_generator(
-        generator, tmp_path / "reference", Inception(str(weights), None, tmp_path), num_samples=12, first_seed=0, batch=4,
-        equivariance_samples=4, path_samples=2,
-    ).metrics  # fmt: skip
+    scoring = Scoring.open(
+        tmp_path / "reference", seeds=range(12), batch=4, inception_path=str(weights), downloads=tmp_path
+    )
+    found = evaluate_generator(generator, scoring, equivariance_samples=4, path_samples=2).metrics
     assert {
         "fid",
         "kid",

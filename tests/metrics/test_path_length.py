@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from sg3x.drawing.pictures import seed_latents
 from sg3x.metrics.extractor import random_extractor
 from sg3x.metrics.path_length import embedding, load_lpips, mean_path_length, path_lengths
-from sg3x.render.walk import seed_latents
 
 
 class Linear:

@@ -6,9 +6,10 @@ import time
 import numpy as np
 import pytest
 
+from sg3x.metrics.evaluate import Scoring
 from sg3x.metrics.extractor import Extractor
 from sg3x.metrics.frechet import feature_statistics, frechet_distance
-from sg3x.metrics.score import Reference, compute_reference, load_reference, save_reference, score, score_features
+from sg3x.metrics.score import Reference, compute_reference, load_reference, save_reference, score_features
 from sg3x.metrics.uncertainty import kernel_estimate
 
 
@@ -30,6 +31,10 @@ def pictures(count: int, seed: int) -> np.ndarray:
     return np.random.RandomState(seed).randint(0, 256, (count, 4, 4, 3)).astype(np.uint8)
 
 
+def score(fake, reference):
+    return score_features(mean_colours(fake), reference)
+
+
 @pytest.fixture
 def reference():
     return compute_reference(pictures(60, 0), extractor(), "f1n9e2")
@@ -38,7 +43,7 @@ def reference():
 def test_the_number_and_what_must_be_known_of_it(reference):
     fake = pictures(40, 1)
     statistics = (*feature_statistics(mean_colours(pictures(60, 0))), *feature_statistics(mean_colours(fake)))
-    found = score(fake, reference, extractor())
+    found = score(fake, reference)
     assert found.pop("frechet_random") == pytest.approx(frechet_distance(*statistics), rel=1e-6)
     assert found.pop("kernel_random") == pytest.approx(
         kernel_estimate(mean_colours(pictures(60, 0)), mean_colours(fake))[0]
@@ -55,22 +60,14 @@ def test_the_number_and_what_must_be_known_of_it(reference):
 
 def test_only_inception_scores_are_called_fid():
     inception = extractor(metric="fid", sha256="a" * 64)
-    found = score(pictures(40, 1), compute_reference(pictures(60, 0), inception, "x"), inception)
+    found = score(pictures(40, 1), compute_reference(pictures(60, 0), inception, "x"))
     assert {"fid", "kid"} <= found.keys() and not any("random" in key for key in found)
     assert "published FIDs" in found["caveat"]
     assert found["extractor_sha256"] == "a" * 64
 
 
-def test_batches_score_as_the_whole(reference):
-    fake, seen = pictures(40, 1), []
-    whole = score(fake, reference, extractor())
-    batches = (fake[start : start + 7] for start in range(0, 40, 7))
-    assert score(batches, reference, extractor(), progress=lambda done, _: seen.append(done)) == whole
-    assert seen == [7, 14, 21, 28, 35, 40]
-
-
 def test_the_real_images_themselves_score_zero(reference):
-    assert score(pictures(60, 0), reference, extractor())["frechet_random"] < 1e-8
+    assert score(pictures(60, 0), reference)["frechet_random"] < 1e-8
 
 
 @pytest.mark.parametrize(
@@ -78,11 +75,11 @@ def test_the_real_images_themselves_score_zero(reference):
 )
 def test_too_few_images_are_said(fake, real, said):
     few = compute_reference(pictures(real, 0), extractor(), "x")
-    assert score(pictures(fake, 1), few, extractor())["caveat"].startswith(said)
+    assert score(pictures(fake, 1), few)["caveat"].startswith(said)
 
 
 def test_flat_json_of_plain_numbers(reference):
-    found = score(pictures(40, 1), reference, extractor())
+    found = score(pictures(40, 1), reference)
     assert json.loads(json.dumps(found)) == found
     assert len(f"{found['frechet_random']:.17g}".rstrip("0")) <= 18 and found["frechet_random"] == float(
         f"{found['frechet_random']:.7g}"
@@ -91,13 +88,13 @@ def test_flat_json_of_plain_numbers(reference):
 
 def test_another_extractor_than_the_references_is_refused(reference):
     with pytest.raises(ValueError, match="no score"):
-        score(pictures(40, 1), reference, extractor(name="others"))
+        Scoring(reference, extractor(name="others"), range(40), 8)
 
 
-@pytest.mark.parametrize("fake", [pictures(1, 0), iter([])])
-def test_no_score_of_fewer_than_two_images(fake, reference):
+@pytest.mark.parametrize("count", [0, 1])
+def test_no_score_of_fewer_than_two_images(count, reference):
     with pytest.raises(ValueError, match=r"generated images \(evaluate.num_samples\)"):
-        score(fake, reference, extractor())
+        score(pictures(count, 0), reference)
 
 
 def test_reference_round_trip_with_the_same_bytes_at_another_time(reference, tmp_path):
@@ -110,7 +107,7 @@ def test_reference_round_trip_with_the_same_bytes_at_another_time(reference, tmp
     np.testing.assert_array_equal(loaded.features, reference.features)
     assert (loaded.extractor, loaded.dataset_fingerprint) == (reference.extractor, "f1n9e2")
     assert loaded.originals == 60 and loaded.spectrum.size == 0  # too small for a spectrum
-    assert score_features(mean_colours(pictures(40, 1)), loaded) == score(pictures(40, 1), reference, extractor())
+    assert score_features(mean_colours(pictures(40, 1)), loaded) == score(pictures(40, 1), reference)
 
 
 def test_a_saved_reference_replaces_the_old_one_whole(reference, tmp_path):

@@ -4,13 +4,13 @@ import jax
 import numpy as np
 import pytest
 
+from sg3x.drawing.plain import PlainGenerator
 from sg3x.metrics.equivariance import equivariance
 from sg3x.networks import GeneratorConfig
 from sg3x.networks.generator import init_generator
 from sg3x.networks.model import Generator
 from sg3x.render.analysis import neighbour_sheet, plot_spectrum
 from sg3x.render.explore import mixing_sheet, moved, side_by_side, truncation_sheet, walk_grid
-from sg3x.render.plain import PlainGenerator
 from sg3x.render.sheets import labelled_grid
 from sg3x.render.sticking import detail, liveliest_row, motion_film, slit_scan, sticking_sheet
 
@@ -26,11 +26,11 @@ class Painter:
 
     def synthesis(self, ws, transform=None):
         ws = np.asarray(ws)
-        x = (np.arange(16) + 0.5) / 16 - 0.5 + (0 if transform is None else transform[0, 2])
+        x = (np.arange(16) + 0.5) / 16 - 0.5 + (0 if transform is None else np.asarray(transform)[..., 0, 2, None])
         images = np.zeros((len(ws), 16, 16, 3), np.float32)
         images[..., 0] = ws[:, 0, 0][:, None, None]
         images[..., 1] = ws[:, 3, 0][:, None, None]
-        images[..., 2] = np.sin(2 * np.pi * 3 * x)[None, None, :]
+        images[..., 2] = np.sin(2 * np.pi * 3 * x).reshape(-1, 1, 16)
         return images
 
 

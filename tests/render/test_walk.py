@@ -5,35 +5,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sg3x.render.walk import seed_latents, slerp, walk_frames, walk_keyframes, walk_latents
+from sg3x.render.walk import slerp, walk_keyframes, walk_latents
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "metrics_features.npz"
 
 
 class Dots:
-    """A generator whose pictures show their latent's first two numbers as colours."""
+    """A mapping network whose w is known."""
 
     z_dim = 6
     w_avg = np.linspace(-1, 1, 6).astype(np.float32)
-
-    def __init__(self) -> None:
-        self.batches: list[int] = []
 
     def mapping(self, z, c, truncation_psi, truncation_cutoff):
         assert z.dtype == np.float32 and c is None
         ws = np.repeat(np.tanh(z)[:, None], 3, axis=1)
         ws[:, :truncation_cutoff] = self.w_avg + truncation_psi * (ws[:, :truncation_cutoff] - self.w_avg)
         return ws
-
-    def synthesis(self, ws):
-        self.batches.append(len(ws))
-        return np.broadcast_to(ws[:, 0, None, None, :3] / 2, (len(ws), 4, 4, 3)).astype(np.float32)
-
-
-def test_seeds_are_nvidias():
-    z = seed_latents([3, 85], 16)
-    assert z.dtype == np.float32
-    np.testing.assert_array_equal(z[1], np.random.RandomState(85).randn(1, 16)[0].astype(np.float32))
 
 
 def test_slerp_of_unit_vectors_equals_the_reference_implementation():
@@ -119,16 +106,6 @@ def test_truncation_reaches_the_generator():
     np.testing.assert_allclose(full[0, 2] - Dots.w_avg, 0.5 * (cut[0, 2] - Dots.w_avg), rtol=1e-5, atol=1e-6)
 
 
-def test_frames_are_each_latents_picture_in_batches_of_one_size():
-    generator = Dots()
-    ws = walk_latents(walk_keyframes(generator, [1, 2]), 11, w_avg=generator.w_avg)
-    frames = list(walk_frames(generator, ws, batch=4))
-    assert len(frames) == 11 and generator.batches == [4, 4, 4]
-    for frame, w in zip(frames, ws, strict=True):
-        assert frame.shape == (4, 4, 3) and frame.dtype == np.uint8
-        np.testing.assert_allclose(frame[0, 0], np.clip(w[0, :3] / 2 * 127.5 + 128, 0, 255), atol=0.51)
-
-
 @pytest.mark.parametrize(
     ("keyframes", "frames", "message"),
     [
@@ -140,5 +117,3 @@ def test_frames_are_each_latents_picture_in_batches_of_one_size():
 def test_wrong_arguments_are_named(keyframes, frames, message):
     with pytest.raises(ValueError, match=message):
         walk_latents(keyframes, frames, w_avg=np.zeros(4))
-    with pytest.raises(ValueError, match="seeds is an empty list"):
-        seed_latents([], 4)

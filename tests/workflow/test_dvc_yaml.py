@@ -77,6 +77,13 @@ def test_code_dependencies_are_the_imports(stage):
     assert not idle, f"{stage} depends on {sorted(str(d.relative_to(ROOT)) for d in idle)} without running it"
 
 
+def test_a_change_to_how_sheets_and_films_look_scores_nothing_again():
+    drawn = {
+        stage: [d for d in STAGES[stage]["deps"] if d.startswith("sg3x/render")] for stage in ("score", "evaluate")
+    }
+    assert drawn == {"score": ["sg3x/render/images.py", "sg3x/render/sampling.py"], "evaluate": []}
+
+
 def test_commands_run_the_checkout_they_are_in():
     for name, stage in STAGES.items():
         assert stage["cmd"].startswith(f"python3 -m stages.{name}"), "a script path would import the installed sg3x"
