@@ -21,7 +21,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from sg3x.training.problems import TrainingError
 
-CLOUD_TPU = "Cloud TPU"
+CLOUD_TPU, OPEN_MPI = "Cloud TPU", "Open MPI"
+FIRST_PORT = 61440  # of the last 4096, which are rarely in use
+PIECE = 1 << 28  # bytes that are sent at once
 LAG = 2  # steps between a stop request and its being known everywhere: the device never waits for the answer
 BARRIER_MILLISECONDS = 3_600_000
 _barriers = count()  # a barrier's name may be used once only
@@ -31,7 +33,7 @@ HEARTBEAT_SECONDS, SHUTDOWN_SECONDS = 60, 60
 def launcher(environment: Mapping[str, str] = os.environ) -> str | None:
     """What started this process as one of several: "Open MPI", "SLURM", "JAX variables", "Cloud TPU"; None: alone."""
     if _number(environment, "OMPI_COMM_WORLD_SIZE") > 1:
-        return "Open MPI"
+        return OPEN_MPI
     if "SLURM_PROCID" in environment and _number(environment, "SLURM_STEP_NUM_TASKS") > 1:
         return "SLURM"  # SLURM_NTASKS alone is also set where nothing was started by srun
     if environment.get("JAX_COORDINATOR_ADDRESS") and _number(environment, "JAX_NUM_PROCESSES") > 1:
@@ -51,18 +53,14 @@ def join(environment: Mapping[str, str] = os.environ) -> None:
     if by is None:
         return
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    own: dict[str, Any] = {}
-    if by == "JAX variables":
-        own = {
-            "coordinator_address": environment["JAX_COORDINATOR_ADDRESS"],
-            "num_processes": _number(environment, "JAX_NUM_PROCESSES"),
-            "process_id": _number(environment, "JAX_PROCESS_ID"),
-        }
+    own = addresses(by, environment)
     try:
         jax.distributed.initialize(
             **own, heartbeat_timeout_seconds=HEARTBEAT_SECONDS, shutdown_timeout_seconds=SHUTDOWN_SECONDS
         )
     except (RuntimeError, ValueError) as error:
+        if by == CLOUD_TPU and "should be defined" in str(error):
+            return  # JAX finds no other workers: a TPU host by itself
         raise TrainingError(
             f"cannot join the other processes (started by {by}): {error}. See docs/multi-host.md"
         ) from error
@@ -70,6 +68,34 @@ def join(environment: Mapping[str, str] = os.environ) -> None:
     _broadcast(np.zeros((), np.int32))  # the processes connect now, while all of them are here
     if is_first():
         print(f"{jax.process_count()} processes, started by {by}; {jax.device_count()} devices", flush=True)
+
+
+def addresses(by: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    """What `jax.distributed.initialize` has to be told; nothing where it finds that out itself."""
+    if by == "JAX variables":
+        return {
+            "coordinator_address": environment["JAX_COORDINATOR_ADDRESS"],
+            "num_processes": _number(environment, "JAX_NUM_PROCESSES"),
+            "process_id": _number(environment, "JAX_PROCESS_ID"),
+        }
+    if by != OPEN_MPI or "OMPI_MCA_orte_hnp_uri" in environment:  # Open MPI up to 4 gives an address that JAX reads
+        return {}
+    size = _number(environment, "OMPI_COMM_WORLD_SIZE")
+    address = environment.get("JAX_COORDINATOR_ADDRESS")
+    if address is None:
+        if _number(environment, "OMPI_COMM_WORLD_LOCAL_SIZE") != size:
+            raise TrainingError(
+                "this Open MPI (5 or newer) does not tell its processes where process 0 is, and they are on several machines: "
+                "name a free port of its machine, as mpirun -x JAX_COORDINATOR_ADDRESS=first-machine:12345 (docs/multi-host.md)"
+            )
+        # One machine: the processes agree on a port by what they have in common, the process that started them all.
+        address = f"127.0.0.1:{FIRST_PORT + os.getppid() % (65536 - FIRST_PORT)}"
+    return {
+        "coordinator_address": address,
+        "num_processes": size,
+        "process_id": _number(environment, "OMPI_COMM_WORLD_RANK"),
+        "local_device_ids": [_number(environment, "OMPI_COMM_WORLD_LOCAL_RANK")],  # as JAX does with earlier ones
+    }
 
 
 def _number(environment: Mapping[str, str], name: str) -> int:
@@ -108,12 +134,26 @@ def from_first(make: Callable[[], bytes]) -> bytes:
         except Exception as error:
             failure = error
     barrier("from the first")
-    size = int(_broadcast(np.array(-1 if failure else len(content), np.int32)))
+    size = from_words(_broadcast(to_words(-1 if failure else len(content))))
     if failure is not None:
         raise failure
     if size < 0:
         raise TrainingError("process 0 could not go on: see its message")
-    return _broadcast(np.frombuffer(content, np.uint8) if is_first() else np.zeros(size, np.uint8)).tobytes()
+    pieces = []
+    for start in range(0, size, PIECE):
+        piece = np.frombuffer(content[start : start + PIECE], np.uint8)  # empty but in process 0
+        pieces.append(_broadcast(piece if is_first() else np.zeros(min(PIECE, size - start), np.uint8)).tobytes())
+    return b"".join(pieces)
+
+
+def to_words(number: int) -> np.ndarray:
+    """A number of at least -1 as int32[2], for a JAX without 64-bit integers: a state may have more than 2 GiB."""
+    return np.array(divmod(number, 1 << 31), np.int32)
+
+
+def from_words(words: np.ndarray) -> int:
+    """What `to_words` was given."""
+    return (int(words[0]) << 31) + int(words[1])
 
 
 def _broadcast(value: np.ndarray) -> np.ndarray:

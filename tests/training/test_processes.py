@@ -13,9 +13,11 @@ import jax
 import numpy as np
 import pytest
 
+from sg3x.training import processes
 from sg3x.training.checkpoints import load_checkpoint
 from sg3x.training.launch import launch_command
-from sg3x.training.processes import launcher, pack, unpack
+from sg3x.training.problems import TrainingError
+from sg3x.training.processes import addresses, join, launcher, pack, unpack
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = "tests.training.two_processes"
@@ -92,6 +94,76 @@ def test_under_mpirun(tmp_path, alone):
     output = finish(start(tmp_path, "deterministic", prefix=prefix))[0]
     assert "2 processes, started by Open MPI" in output
     assert_same_run(tmp_path / "1", alone)
+
+
+# What processes tell one another when they have joined; small pieces, so that there are several.
+TALK = """
+from sg3x.training import processes
+processes.PIECE = 10
+processes.join()
+said = processes.from_first(lambda: bytes(range(23)))
+print(processes.jax.process_count(), "processes,", list(said) == list(range(23)), flush=True)
+"""
+
+
+def talk(*prefix: str, **more: str) -> str:
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "OMPI_", "JAX_", "XLA_", "TPU_"))}
+    env |= {"JAX_PLATFORMS": "cpu", **more}
+    command = [*prefix, sys.executable, "-c", TALK]
+    done = subprocess.run(command, cwd=ROOT, env=env, text=True, capture_output=True, timeout=300, check=False)
+    return done.stdout + done.stderr
+
+
+def test_under_open_mpi_5():
+    """Which, unlike 4, does not say where process 0 is: on one machine that need not be said."""
+    mpirun = shutil.which("mpirun") or pytest.skip("no Open MPI here")
+    hidden = ("env", "-u", "OMPI_MCA_orte_hnp_uri")
+    said = talk(mpirun, "--allow-run-as-root", "--oversubscribe", "--mca", "btl", "self,tcp", "-n", "2", *hidden)
+    assert "2 processes, started by Open MPI" in said
+    assert said.count("2 processes, True") == 2, said
+
+
+def test_open_mpi_5_on_several_machines_says_what_to_name():
+    apart = {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_LOCAL_SIZE": "2"}
+    with pytest.raises(TrainingError, match="mpirun -x JAX_COORDINATOR_ADDRESS=first-machine:12345"):
+        join(apart)
+    named = {**apart, "JAX_COORDINATOR_ADDRESS": "first:12345", "OMPI_COMM_WORLD_LOCAL_RANK": "1"}
+    assert addresses("Open MPI", named) == {
+        "coordinator_address": "first:12345", "num_processes": 4, "process_id": 3, "local_device_ids": [1],
+    }  # fmt: skip
+    assert addresses("Open MPI", {**apart, "OMPI_MCA_orte_hnp_uri": "1.0;tcp://10.0.0.1:1"}) == {}
+
+
+def test_a_tpu_host_by_itself_is_one_process():
+    """There JAX finds no cluster, and says so by a ValueError."""
+    code = (
+        "from sg3x.training import processes\n"
+        "processes.launcher = lambda environment: processes.CLOUD_TPU\n"
+        "processes.join()\nprint(processes.jax.process_count(), 'alone')"
+    )
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "OMPI_", "JAX_", "XLA_", "TPU_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env={**env, "JAX_PLATFORMS": "cpu"}, text=True, capture_output=True,
+        timeout=300, check=False,
+    )  # fmt: skip
+    assert done.stdout == "1 alone\n", done.stderr
+
+
+def test_other_failures_of_a_tpu_host_are_told(monkeypatch):
+    def fail(**_):
+        raise ValueError("unsupported worker-network-endpoints format")
+
+    monkeypatch.setattr(processes, "_on_cloud_tpu", lambda: True)
+    monkeypatch.setattr(jax.distributed, "initialize", fail)
+    monkeypatch.setattr(jax.config, "update", lambda *_: None)
+    with pytest.raises(TrainingError, match="started by Cloud TPU.: unsupported worker"):
+        join({})
+
+
+@pytest.mark.parametrize("size", [-1, 0, 7, 2**31 - 1, 2**31, 5 * 2**31 + 3])
+def test_a_size_beyond_31_bits_can_be_told_without_64_bit_integers(size):
+    words = processes.to_words(size)
+    assert words.dtype == np.int32 and processes.from_words(words) == size
 
 
 @pytest.mark.parametrize(
