@@ -12,8 +12,15 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 PR_SET_PDEATHSIG = 1
+LOCK = "lock"
+
+
+INSIST = 3  # so many SIGINTs end the process at once
+INSISTING = "A third Ctrl-C ends at once, without saving"
+GO_ON = "The last checkpoint is intact: repeat the command (dvc repro) to go on from it"
 
 
 class Interrupted(KeyboardInterrupt):
@@ -25,6 +32,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.reason: str | None = None
+        self.interrupts = 0
 
     def __bool__(self) -> bool:
         return self.reason is not None
@@ -34,15 +42,33 @@ class StopRequest:
             self.reason = reason
             print(f"stopping after this step and saving ({reason}) …", flush=True)
 
+    def signalled(self, number: int) -> None:
+        """The first one asks for a stop, later ones are answered; the third SIGINT ends the process at once.
+
+        SIGTERM never does: one stop can bring several, from a group, a launcher and the parent's death.
+        """
+        name, again = signal.Signals(number).name, bool(self)
+        self.interrupts += number == signal.SIGINT
+        if self.interrupts >= INSIST:
+            print(f"{name} again: ending without saving. {GO_ON}", flush=True)
+            os._exit(128 + number)
+        self.set(name)
+        if again:
+            print(f"{name} again: already stopping, progress is being saved, please wait. {INSISTING}", flush=True)
+
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
     """SIGTERM and SIGINT ask for a stop instead of killing; a trainer whose `dvc` died does not go on alone."""
-    request = StopRequest()
-    previous = {}
-    for number in (signal.SIGTERM, signal.SIGINT):
-        previous[number] = signal.signal(number, lambda n, _: request.set(signal.Signals(n).name))
-    finished = threading.Event()
+    request, finished = StopRequest(), threading.Event()
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    previous = {number: signal.signal(number, lambda *_: None) for number in numbers}
+    # Python runs handlers between its own instructions, so not while XLA compiles: a thread hears of signals at once.
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    previous_told = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    listener = threading.Thread(target=_listen, args=(heard, request, numbers), daemon=True, name="signals")
+    listener.start()
     die_with_parent()
     # DVC starts us through a shell, which may live on as our parent when DVC is killed: watch the one above it too.
     threading.Thread(target=_watch_ancestors, args=(request, finished), daemon=True, name="parents").start()
@@ -52,6 +78,16 @@ def stop_on_signals() -> Iterator[StopRequest]:
         finished.set()
         for number, handler in previous.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(previous_told)
+        os.close(told)
+        listener.join()
+        os.close(heard)
+
+
+def _listen(heard: int, request: StopRequest, numbers: tuple[int, ...]) -> None:
+    while number := os.read(heard, 1):
+        if number[0] in numbers:
+            request.signalled(number[0])
 
 
 def die_with_parent() -> None:
@@ -84,26 +120,46 @@ def _ancestors() -> tuple[int, int]:
 @contextlib.contextmanager
 def exclusive(directory: Path, wait_seconds: float = 60.0) -> Iterator[None]:
     """Holds the lock on a scratch directory; waits a little for a trainer that is just stopping, then refuses."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with open(directory / "lock", "a+") as file:
-        deadline = time.monotonic() + wait_seconds
-        told = False
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    file.seek(0)
-                    raise RuntimeError(
-                        f"another trainer (process {file.read().strip() or '?'}) is running this segment in {directory}; "
-                        "wait for it or stop it, then repeat the command"
-                    ) from None
-                if not told:
-                    print("another trainer is at this segment: waiting for it to stop …", flush=True)
-                    told = True
-                time.sleep(0.2)
+    deadline, told = time.monotonic() + wait_seconds, False
+    while (file := _lock(directory)) is None:
+        if time.monotonic() > deadline:
+            raise RuntimeError(
+                f"another trainer (process {_holder(directory)}) is running this segment in {directory}; "
+                "wait for it or stop it, then repeat the command"
+            )
+        if not told:
+            print("another trainer is at this segment: waiting for it to stop …", flush=True)
+            told = True
+        time.sleep(0.2)
+    with file:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def _lock(directory: Path) -> IO[str] | None:
+    """The lock file of `directory`, opened and locked; None: another one has it."""
+    while True:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            file = open(directory / LOCK, "a+")  # noqa: SIM115
+        except FileNotFoundError:  # removed between the two by a trainer that has finished
+            continue
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(file.fileno()), os.stat(directory / LOCK)):
+                return file
+        except BlockingIOError:
+            file.close()
+            return None
+        except FileNotFoundError:
+            pass
+        file.close()  # the lock of a directory that is gone keeps nobody out of the one that is there now
+
+
+def _holder(directory: Path) -> str:
+    try:
+        return (directory / LOCK).read_text().strip() or "?"
+    except OSError:
+        return "?"
