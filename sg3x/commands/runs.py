@@ -36,7 +36,7 @@ def runs(
 def unfinished(scratch: Path) -> list[dict[str, Any]]:
     """What every segment in `scratch` last said of itself, with `running`, `saved_kimg` and `saved_age_s` added."""
     found = []
-    for file in sorted(scratch.glob("*/progress.json")):
+    for file in sorted(scratch.glob("[!.]*/progress.json")):  # with a dot: being removed
         try:
             said = json.loads(file.read_text())
         except (OSError, ValueError):  # it ended while we looked

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Callable
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,14 @@ from sg3x.training import checkpoints
 from sg3x.training.history import history_row
 from sg3x.training.layout import Layout, choose_layout
 from sg3x.training.lifecycle import Interrupted, StopRequest, exclusive, stop_on_signals
-from sg3x.training.memory import explain_out_of_memory
+from sg3x.training.memory import check_memory, explain_out_of_memory
 from sg3x.training.problems import TrainingError, check_finite, explain_write
 from sg3x.training.processes import Agreement, barrier, from_first, is_first, pack, unpack
 from sg3x.training.programs import Programs, data_mesh, replicate
 from sg3x.training.progress import Progress
 from sg3x.training.report import Reporter, Stopwatch
-from sg3x.training.schedule import Due
-from sg3x.training.scratch import leftovers, remove_scratch, scratch_directory, write_identity
+from sg3x.training.schedule import Interval
+from sg3x.training.scratch import discard, leftovers, scratch_directory, write_identity
 from sg3x.training.snapshots import Snapshots
 from sg3x.training.state import State, TrainConfig, init_state, zero_statistics
 
@@ -80,14 +81,18 @@ def run_segment(config: TrainConfig, segment: Segment, images: np.ndarray, data_
         config.batch_size, group, jax.device_count(), segment.batch_per_device, segment.deterministic
     )
     scratch = Path(from_first(lambda: _open_scratch(segment, expected, data_fingerprint)).decode())
-    with stop_on_signals() as stop, exclusive(scratch) if is_first() else nullcontext():
+    with stop_on_signals() as stop, exclusive(scratch) if is_first() else nullcontext(), ExitStack() as opened:
+        progress = opened.enter_context(closing(Progress(scratch, meta)))
+        report: Reporter | None = None
         if is_first():
             with explain_write(scratch):
                 write_identity(scratch, segment.full_identity())
-        _Run(config, segment, layout, scratch, images, meta, stop).run()
+            report = Reporter(scratch, segment.out, segment.end_kimg, segment.tensorboard)
+            opened.enter_context(closing(report))
+        _train(config, segment, layout, images, progress, report, stop)
         barrier("segment written")
-    if is_first():
-        remove_scratch(scratch)
+        if is_first():
+            discard(scratch)  # the sample grids stay, in `snapshots` beside it
 
 
 def _open_scratch(segment: Segment, expected: dict[str, Any], data_fingerprint: str) -> bytes:
@@ -114,102 +119,104 @@ def _check_images(config: TrainConfig, images: np.ndarray) -> None:
         )
 
 
+def _train(config: TrainConfig, segment: Segment, layout: Layout | None, images: np.ndarray, progress: Progress,
+           report: Reporter | None, stop: StopRequest) -> None:  # fmt: skip
+    """Finds where to start, compiles everything, and trains."""
+    state, history = _start(config, segment, progress)
+    nimg = int(state["nimg"])
+    _tell(report, "compiling", nimg)
+    mesh = data_mesh()
+    programs = Programs(config, mesh, state, layout)
+    check_memory(programs.bytes, config, layout, mesh.size)
+    snapshots = None
+    if report is not None:
+        print(programs.describe(), flush=True)
+        if segment.snapshot_kimg is not None:
+            snapshots = Snapshots(config, progress.scratch.parent / "snapshots" / segment.out.name, state)
+    agreed = Agreement(mesh)
+    barrier("compiled")
+    _tell(report, "training", nimg)
+    run = _Run(segment, programs, progress, history, report, snapshots, nimg)
+    reader = BatchReader(images, Sampler(len(images), config.seed), config.batch_size, run.rows)
+    explained = explain_out_of_memory(config, layout, mesh.size, programs.bytes)
+    with closing(reader), explained, jax.transfer_guard("disallow"):
+        run(state, reader, lambda: (stop.reason or "another process") if agreed(bool(stop)) else None)
+
+
+def _start(config: TrainConfig, segment: Segment, progress: Progress) -> tuple[State, checkpoints.History]:
+    """The newest whole checkpoint in scratch, else the parent; read by process 0, the same in all."""
+    template = jax.eval_shape(lambda: init_state(config.generator, config.discriminator, 0))
+    history: checkpoints.History = []
+
+    def load() -> bytes:
+        nonlocal history
+        found = progress.newest(template)
+        if found is not None:
+            state, history = found
+            print(f"resuming at {int(state['nimg']) / 1000:.3f} kimg from interrupted work", flush=True)
+        else:
+            state, _, history = checkpoints.load_checkpoint(segment.parent, template)
+            print(f"starting at {int(state['nimg']) / 1000:.3f} kimg from {segment.parent}", flush=True)
+        return pack(state)
+
+    return unpack(from_first(load), template), history
+
+
+def _tell(report: Reporter | None, what: str, nimg: int) -> None:
+    if report is not None:
+        with explain_write(report.scratch):
+            report.stage(what, nimg / 1000)
+
+
 class _Run:
-    """The loop with its bookkeeping."""
+    """The loop with its bookkeeping, once everything is compiled. `report` and `snapshots` are process 0's."""
 
-    def __init__(self, config: TrainConfig, segment: Segment, layout: Layout | None, scratch: Path, images: np.ndarray,
-                 meta: dict[str, Any], stop: StopRequest) -> None:  # fmt: skip
-        self.config, self.segment, self.layout, self.scratch = config, segment, layout, scratch
-        self.images, self.meta, self.stop = images, meta, stop
-        self.end = segment.end_kimg * 1000
-        self.progress = Progress(scratch, meta)
+    def __init__(self, segment: Segment, programs: Programs, progress: Progress, history: checkpoints.History,
+                 report: Reporter | None, snapshots: Snapshots | None, nimg: int) -> None:  # fmt: skip
+        self.segment, self.programs, self.progress, self.history = segment, programs, progress, history
+        self.report, self.snapshots, self.logged_nimg = report, snapshots, nimg
+        self.batch_size = programs.config.batch_size
         self.watch = Stopwatch()
-        self.report = Reporter(scratch, segment.out, segment.end_kimg, segment.tensorboard) if is_first() else None
-        self.snapshots = Snapshots(config, scratch.parent / "snapshots" / segment.out.name)
+        self.log_interval = Interval(segment.log_kimg, nimg)
+        self.save_interval = Interval(segment.checkpoint_kimg, nimg, segment.checkpoint_minutes)
+        self.snapshot_interval = Interval(segment.snapshot_kimg, nimg)
 
-    def run(self) -> None:
-        state, self.history = self._start()
+    def __call__(self, state: State, reader: BatchReader, stopped: Callable[[], str | None]) -> None:
+        """Trains from host state `state` on."""
         nimg, steps = int(state["nimg"]), int(state["step"])
-        self._tell("compiling", nimg)
-        mesh = data_mesh()
-        self.programs = Programs(self.config, mesh, state, self.layout)
-        self.replicated = self.programs.replicated
-        if is_first():
-            print(self.programs.describe(), flush=True)
-        agreed = Agreement(mesh)
-        barrier("compiled")
-        state = replicate(state, self.replicated)
-        self._tell("training", nimg)
-        self.due = {
-            "log": Due(self.segment.log_kimg, nimg),
-            "checkpoint": Due(self.segment.checkpoint_kimg, nimg, self.segment.checkpoint_minutes),
-            "snapshot": Due(self.segment.snapshot_kimg, nimg),
-        }
-        self.watch = Stopwatch()
-        self.logged_nimg = nimg
-        reader = BatchReader(
-            self.images, Sampler(len(self.images), self.config.seed), self.config.batch_size, self._rows
-        )
-        try:
-            explained = explain_out_of_memory(self.config, self.layout, mesh.size, self.programs.bytes)
-            with jax.transfer_guard("disallow"), explained:
-                while nimg < self.end:
-                    if agreed(bool(self.stop)):
-                        self._interrupt(state, nimg)
-                    with self.watch("data"):
-                        batch = reader.read(nimg)
-                    state = self.programs(state, self.programs.place(batch), steps)
-                    nimg, steps = nimg + self.config.batch_size, steps + 1
-                    self.programs.keep_up(AHEAD)
-                    state = self._between_steps(state, nimg)
-            self._finish(state, nimg)
-        finally:
-            reader.close()
-            self.progress.close()
-            if self.report is not None:
-                self.report.close()
+        state = replicate(state, self.programs.replicated)
+        while nimg < self.segment.end_kimg * 1000:
+            if reason := stopped():
+                self._interrupt(state, nimg, reason)
+            with self.watch("data"):
+                batch = reader.read(nimg)
+            state = self.programs(state, self.programs.place(batch), steps)
+            nimg, steps = nimg + self.batch_size, steps + 1
+            self.programs.keep_up(AHEAD)
+            state = self._between_steps(state, nimg)
+        self._finish(state, nimg)
 
-    def _rows(self, sampler: Sampler, image_counter: int) -> np.ndarray:
+    def rows(self, sampler: Sampler, image_counter: int) -> np.ndarray:
         """Rows of the array that make up this process's part of a batch."""
-        rows = self.programs.arrange(sampler.rows(image_counter, self.config.batch_size))
+        rows = self.programs.arrange(sampler.rows(image_counter, self.batch_size))
         return rows[self.programs.local_rows()]
-
-    def _start(self) -> tuple[State, checkpoints.History]:
-        """The newest whole checkpoint in scratch, else the parent; read by process 0, the same in all."""
-        template = jax.eval_shape(lambda: init_state(self.config.generator, self.config.discriminator, 0))
-        history: checkpoints.History = []
-
-        def load() -> bytes:
-            nonlocal history
-            found = self.progress.newest(template)
-            if found is not None:
-                state, history = found
-                print(f"resuming at {int(state['nimg']) / 1000:.3f} kimg from interrupted work", flush=True)
-            else:
-                state, _, history = checkpoints.load_checkpoint(self.segment.parent, template)
-                print(f"starting at {int(state['nimg']) / 1000:.3f} kimg from {self.segment.parent}", flush=True)
-            return pack(state)
-
-        return unpack(from_first(load), template), history
-
-    def _tell(self, what: str, nimg: int) -> None:
-        if self.report is not None:
-            with explain_write(self.scratch):
-                self.report.stage(what, nimg / 1000)
 
     def _between_steps(self, state: State, nimg: int) -> State:
         """What is due at this image counter: a row, a checkpoint, a grid. All but the row is process 0's."""
-        if self.due["log"](nimg):
+        if self.log_interval.due(nimg):
             state = self._log(state, nimg)
-        if not is_first():
+            self.log_interval.done(nimg)
+        if self.report is None:
             return state
         busy = self.progress.busy()  # raises what went wrong in the background
-        if self.due["checkpoint"](nimg) and not busy:
+        if self.save_interval.due(nimg) and not busy:
             with self.watch("checkpoint"):
                 self._save_progress(state, nimg)
-        if self.due["snapshot"](nimg) and self.report is not None:
+            self.save_interval.done(nimg)
+        if self.snapshots is not None and self.snapshot_interval.due(nimg):
             with self.watch("sampling"), explain_write(self.snapshots.folder):
-                self.report.grid(self.snapshots.take(jax.device_get(state), nimg), nimg)
+                self.report.grid(self.snapshots.take(state, nimg), nimg)
+            self.snapshot_interval.done(nimg)
         return state
 
     def _log(self, state: State, nimg: int) -> State:
@@ -221,10 +228,10 @@ class _Run:
             self.history.append(row)
         seconds, shares = self.watch.lap()
         if self.report is not None:
-            with self.watch("log"), explain_write(self.scratch):
+            with self.watch("log"), explain_write(self.progress.scratch):
                 self.report.row(row, nimg, nimg - self.logged_nimg, seconds, shares)
         self.logged_nimg = nimg
-        return {**state, "statistics": replicate(zero_statistics(), self.replicated)}
+        return {**state, "statistics": replicate(zero_statistics(), self.programs.replicated)}
 
     def _last_good(self) -> Path:
         return self.progress.last_good() or self.segment.parent
@@ -237,26 +244,23 @@ class _Run:
 
     def _save_progress(self, state: State, nimg: int, wait: bool = False) -> None:
         self.progress.save(self._on_host(state, nimg), nimg, self.history, wait)
-        self.due["checkpoint"].done(nimg)
-        if self.report is not None:
-            self.report.saved()
 
-    def _interrupt(self, state: State, nimg: int) -> None:
-        if is_first():
+    def _interrupt(self, state: State, nimg: int, reason: str) -> None:
+        if self.report is not None:
             self._save_progress(state, nimg, wait=True)
         barrier("progress saved")
         raise Interrupted(
-            f"stopped at {nimg / 1000:.3f} of {self.segment.end_kimg} kimg ({self.stop.reason or 'another process'}); "
+            f"stopped at {nimg / 1000:.3f} of {self.segment.end_kimg} kimg ({reason}); "
             "progress is saved. Repeat the command (dvc repro) to go on from there"
         )
 
     def _finish(self, state: State, nimg: int) -> None:
         host = self._on_host(state, nimg)
-        if not is_first():
+        if self.report is None:
             return
         self.progress.close()  # waits; what could not be written there is not needed any more
         with explain_write(self.segment.out, in_scratch=False):
-            checkpoints.save_checkpoint(self.segment.out, host, {**self.meta, "nimg": nimg}, self.history)
+            checkpoints.save_checkpoint(self.segment.out, host, {**self.progress.meta, "nimg": nimg}, self.history)
         print(f"segment complete: {self.segment.out}", flush=True)
 
 

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -15,7 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from sg3x.training import parts, step
 from sg3x.training.layout import AXIS, Layout
-from sg3x.training.memory import check_memory, explain_out_of_memory, program_bytes
+from sg3x.training.memory import explain_out_of_memory, program_bytes
 from sg3x.training.state import State, TrainConfig
 
 REPLICATED = PartitionSpec()
@@ -45,10 +45,12 @@ class Programs:
             self.compiled = self._compile(state)
         self.seconds = time.perf_counter() - started
         self.bytes = {name: program_bytes(program) for name, program in self.compiled.items()}
-        check_memory(self.bytes, config, layout, mesh.size)
-        # How many units a device has, on the devices: see `Layout.map_units`.
         self.queued: deque[jax.Array] = deque()  # image counters of steps under way: copies that are not donated
-        self.trips = None if layout is None else replicate(np.int32(layout.per_device), self.replicated)
+
+    @cached_property
+    def trips(self) -> tuple[jax.Array, ...]:
+        """How many units a device has, on the devices, for `Layout.map_units`; made late, for devices that are only described."""
+        return () if self.layout is None else (replicate(np.int32(self.layout.per_device), self.replicated),)
 
     def _phases(self) -> dict[str, tuple[Callable[..., Any], tuple[Any, ...]]]:
         """name -> (function of the state and what follows, shapes of what follows)."""
@@ -122,11 +124,10 @@ class Programs:
 
     def __call__(self, state: State, batch: jax.Array, step_number: int) -> State:
         """One whole training step, queued."""
-        trips = () if self.trips is None else (self.trips,)
-        state = self.compiled["G"](state, *trips)
-        state = self.compiled["D"](state, *trips, batch)
+        state = self.compiled["G"](state, *self.trips)
+        state = self.compiled["D"](state, *self.trips, batch)
         if step_number % self.config.r1_interval == 0:
-            state = self.compiled["R1"](state, *trips, batch)
+            state = self.compiled["R1"](state, *self.trips, batch)
         state, counter = self.compiled["end"](state)
         self.queued.append(counter)
         return state

@@ -21,7 +21,7 @@ class Progress:
         self.scratch, self.meta = scratch, meta
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self.running: Future[None] | None = None
-        self.whole: Path | None = None  # the newest one that was read or written whole
+        self.whole: list[Path] = []  # those that this process read or wrote whole, the newest last
 
     def newest(self, template: State) -> tuple[State, checkpoints.History] | None:
         """The newest whole checkpoint; a damaged one is left out with a warning. None: there is none."""
@@ -31,13 +31,13 @@ class Progress:
             except checkpoints.CheckpointError as error:
                 print(f"warning: {error}; trying the one before it", flush=True)
                 continue
-            self.whole = path
+            self.whole.append(path)
             return state, history
         return None
 
     def last_good(self) -> Path | None:
         """The newest one that this process read or wrote whole. None: there is none."""
-        return self.whole
+        return self.whole[-1] if self.whole else None
 
     def busy(self) -> bool:
         """Whether one is being written. Raises what went wrong with the one before."""
@@ -71,11 +71,9 @@ class Progress:
         with explain_write(path):
             checkpoints.save_checkpoint(path, state, {**self.meta, "nimg": nimg}, history)
         checkpoints.verify(path)
-        self.whole = path
-        # What is newer than this one was damaged: training went on from one before it.
-        kept = [p for p in self._paths() if p.name <= path.name][-KEEP:]
+        self.whole = [*(p for p in self.whole if p != path), path][-KEEP:]
         for other in self._paths():
-            if other not in kept:
+            if other not in self.whole:  # older, or damaged and passed over by `newest`, whatever its name
                 discard(other)
 
     def _paths(self, newest_first: bool = False) -> list[Path]:

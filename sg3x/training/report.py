@@ -51,7 +51,6 @@ class Reporter:
     def __init__(self, scratch: Path, out: Path, end_kimg: int, tensorboard: str | None = None) -> None:
         self.scratch, self.out, self.end_kimg = scratch, out, end_kimg
         self.board = _open_board(tensorboard, out) if tensorboard else None
-        self.saved_at: float | None = None  # time.time() of the last checkpoint
 
     def row(self, row: dict[str, str], nimg: int, images: int, seconds: float, shares: dict[str, float]) -> None:
         """A new row of the history: `images` images in `seconds`, whose shares went to the phases."""
@@ -62,7 +61,7 @@ class Reporter:
             print(f"warning: {row['warning']}: {ADVICE[row['warning']]}", flush=True)
         self._write({
             **row, "end_kimg": self.end_kimg, "images_per_s": round(rate, 2), "eta_s": round(remaining),
-            "pid": os.getpid(), "out": str(self.out), "state": "training", "at": time.time(), "saved_at": self.saved_at,
+            "pid": os.getpid(), "out": str(self.out), "state": "training", "at": time.time(),
             "phases": {name: round(share, 4) for name, share in shares.items()},
         })  # fmt: skip
         if self.board is not None:
@@ -75,12 +74,8 @@ class Reporter:
         """What it does before the first row: "compiling", "training"."""
         self._write({
             "kimg": f"{kimg:.3f}", "end_kimg": self.end_kimg, "pid": os.getpid(), "out": str(self.out), "state": state,
-            "at": time.time(), "saved_at": self.saved_at,
+            "at": time.time(),
         })  # fmt: skip
-
-    def saved(self) -> None:
-        """A checkpoint was handed to the disk."""
-        self.saved_at = time.time()
 
     def grid(self, picture: Any, nimg: int) -> None:
         """Samples uint8[H, W, 3] of the averaged generator."""

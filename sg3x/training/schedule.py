@@ -5,19 +5,17 @@ from __future__ import annotations
 import time
 
 
-class Due:
-    """Asked after each step with the image counter. `kimg` None: not by images; `minutes` None: not by the clock."""
+class Interval:
+    """`kimg` None: not by images; `minutes` None: not by the clock. It begins at image counter `nimg`, now."""
 
     def __init__(self, kimg: float | None, nimg: int, minutes: float | None = None) -> None:
         self.kimg, self.minutes = kimg, minutes
         self.done(nimg)
 
-    def __call__(self, nimg: int) -> bool:
+    def due(self, nimg: int) -> bool:
         """Whether a multiple of `kimg` was passed, or `minutes` went by, since it was last done."""
-        by_images = self._passed(nimg) != self.passed
-        if by_images and self.minutes is None:
-            self.done(nimg)
-        return by_images or (self.minutes is not None and time.monotonic() - self.at > self.minutes * 60)
+        by_clock = self.minutes is not None and time.monotonic() - self.at > self.minutes * 60
+        return by_clock or self._passed(nimg) != self.passed
 
     def done(self, nimg: int) -> None:
         """It was done now."""

@@ -42,7 +42,7 @@ def leftovers(root: Path, scratch: Path, identity: dict[str, Any]) -> list[str]:
     """One sentence for each other scratch directory that holds progress of this segment: how far, and what differs."""
     mine, found = flatten(json.loads(json.dumps(identity, default=str))), []
     for other in sorted(root.glob(f"*/{IDENTITY}")):
-        if other.parent == scratch:
+        if other.parent == scratch or other.parent.name.startswith("."):  # the second: being removed
             continue
         try:
             theirs = flatten(json.loads(other.read_text()))
@@ -71,11 +71,6 @@ def _difference(key: str, theirs: Any, mine: Any) -> str:
     if key in ("code", "data", "parent"):
         return {"code": "the code", "data": "the data", "parent": "the parent checkpoint"}[key] + " changed"
     return f"{key.removeprefix('params.')} was {theirs} there and is {mine} now"
-
-
-def remove_scratch(scratch: Path) -> None:
-    """Forgets a finished segment's progress; its sample grids stay, in `snapshots` beside it."""
-    discard(scratch)
 
 
 def discard(folder: Path) -> None:

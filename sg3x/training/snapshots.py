@@ -17,9 +17,10 @@ COLUMNS, ROWS = 8, 4
 
 
 class Snapshots:
-    """Compiles at the first picture, on one device; the latents are those of seeds 0, 1, 2, ..."""
+    """Compiled here, for one device; the latents are those of seeds 0, 1, 2, ..."""
 
-    def __init__(self, config: TrainConfig, folder: Path) -> None:
+    def __init__(self, config: TrainConfig, folder: Path, state: State) -> None:
+        """`state`: the training state, arrays or shapes."""
         self.folder = folder
         self.z = np.concatenate(
             [np.random.RandomState(seed).randn(1, config.generator.z_dim) for seed in range(COLUMNS * ROWS)]
@@ -30,12 +31,14 @@ class Snapshots:
             images, _ = synthesis(g, buffers, config.generator, ws)
             return images
 
-        self.sample = jax.jit(sample)
+        weights = jax.eval_shape(lambda: (state["g_ema"], state["g_buffers"]))
+        self.sample = jax.jit(sample).lower(*weights, np.split(self.z, ROWS)[0]).compile()
 
     def take(self, state: State, nimg: int) -> np.ndarray:
-        """Writes FOLDER/<kimg>.png from a host state and returns it, uint8[H, W, C]."""
+        """Writes FOLDER/<kimg>.png from a state on the device and returns it, uint8[H, W, C]."""
+        weights = jax.device_get((state["g_ema"], state["g_buffers"]))
         with jax.transfer_guard("allow"):
-            images = [np.asarray(self.sample(state["g_ema"], state["g_buffers"], z)) for z in np.split(self.z, ROWS)]
+            images = [np.asarray(self.sample(*weights, z)) for z in np.split(self.z, ROWS)]
         pictures = np.clip(np.round(np.stack(images) * 127.5 + 128), 0, 255).astype(np.uint8)
         rows, columns, h, w, c = pictures.shape
         grid = pictures.transpose(0, 2, 1, 3, 4).reshape(rows * h, columns * w, c)

@@ -1,5 +1,6 @@
 """A whole segment in this process: stopped and resumed, watched and not, it ends in the same bytes."""
 
+import fcntl
 import json
 import os
 import signal
@@ -17,9 +18,12 @@ from sg3x.files.tables import parse_tsv
 from sg3x.networks import DiscriminatorConfig, GeneratorConfig
 from sg3x.training import loop
 from sg3x.training.checkpoints import load_checkpoint, save_checkpoint
+from sg3x.training.layout import Layout
 from sg3x.training.lifecycle import Interrupted
 from sg3x.training.loop import Segment, run_segment
 from sg3x.training.problems import TrainingError
+from sg3x.training.programs import Programs, data_mesh
+from sg3x.training.snapshots import Snapshots
 from sg3x.training.state import TrainConfig, init_state
 
 G = GeneratorConfig(16, z_dim=4, w_dim=4, num_layers=2, num_critical=1, channel_base=32, channel_max=4, margin_size=1)
@@ -100,6 +104,57 @@ def test_a_nan_stops_with_the_term_and_the_step(segment, tmp_path):
     with pytest.raises(TrainingError, match=r"loss_g \(G's loss\) is not finite since step 1;.*Last good checkpoint"):
         run_segment(CONFIG, broken, PICTURES, "data")
     assert not broken.out.exists()
+
+
+def test_more_memory_than_the_machine_has_is_refused_before_the_first_step(segment, tmp_path, monkeypatch):
+    """By the loop, that runs here; not by `Programs`, which are compiled for other machines too."""
+    monkeypatch.setattr("sg3x.training.memory.device_limit", lambda: 1000)
+    with pytest.raises(
+        TrainingError, match=r"phase .* needs .* per device by the compiler's count, a device has 0 MiB"
+    ):
+        run_segment(CONFIG, replace(segment, scratch_root=tmp_path), PICTURES, "data")
+    one = {"G": jax.jit(lambda x: x + 1).lower(np.zeros(5000)).compile()}
+    monkeypatch.setattr(Programs, "_compile", lambda self, state: one)
+    monkeypatch.setattr("sg3x.training.programs.replicate", None)  # nothing is put on devices that are only described
+    described = Programs(CONFIG, data_mesh(1), init_state(G, D, 0), Layout(8, 4, 1, 4, ordered=False))
+    assert described.bytes["G"] > 1000
+
+
+def test_grids_are_compiled_before_the_processes_wait_for_each_other(segment, tmp_path, monkeypatch):
+    """Not between steps, where the others would wait for it; and only if there will be any."""
+    seen = []
+    monkeypatch.setattr(loop, "Snapshots", lambda *_: seen.append("compiled grids"))
+
+    def barrier(name):
+        seen.append(name)
+        raise TrainingError("enough")
+
+    monkeypatch.setattr(loop, "barrier", barrier)
+    for kimg in (1.0, None):
+        with pytest.raises(TrainingError, match="enough"):
+            run_segment(CONFIG, replace(segment, scratch_root=tmp_path, snapshot_kimg=kimg), PICTURES, "data")
+    assert seen == ["compiled grids", "compiled", "compiled"]
+
+
+def test_a_grid_needs_the_averaged_generator_only(tmp_path):
+    state = init_state(G, D, 0)
+    snapshots = Snapshots(CONFIG, tmp_path, state)
+    assert isinstance(snapshots.sample, jax.stages.Compiled)
+    grid = snapshots.take({"g_ema": state["g_ema"], "g_buffers": state["g_buffers"]}, 8)
+    assert grid.shape == (64, 128, 3) and (tmp_path / "000000.008.png").exists()
+
+
+def test_progress_is_removed_while_the_lock_is_held(segment, tmp_path, monkeypatch):
+    held = []
+
+    def discard(scratch):
+        with open(scratch / "lock") as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        held.append(scratch)
+
+    monkeypatch.setattr(loop, "discard", discard)
+    run_segment(CONFIG, replace(segment, out=tmp_path / "1", scratch_root=tmp_path / "scratch"), PICTURES, "data")
+    assert len(held) == 1
 
 
 def test_nothing_crosses_between_host_and_device_unasked(segment, tmp_path, monkeypatch):

@@ -69,6 +69,17 @@ def test_the_last_good_one_is_never_a_damaged_one(progress, capsys):
     again.close()
 
 
+def test_a_damaged_one_does_not_push_out_the_whole_one_before_it(progress, capsys):
+    for nimg in (8, 16):
+        progress.save(state(nimg), nimg, HISTORY, wait=True)
+    (progress.scratch / "nimg-000000000016" / "meta.json").write_text("{")
+    again = Progress(progress.scratch, {"generator": {}})
+    again.newest(state(0))
+    again.save(state(24), 24, HISTORY, wait=True)
+    assert sorted(p.name[-2:] for p in progress.scratch.iterdir()) == ["08", "24"]
+    again.close()
+
+
 def test_a_checkpoint_without_a_manifest_is_none(progress, capsys):
     progress.save(state(8), 8, HISTORY, wait=True)
     (progress.scratch / "nimg-000000000008" / "manifest.json").unlink()
@@ -98,8 +109,13 @@ def test_what_the_loop_changes_meanwhile_is_not_in_it(progress):
 def test_due_by_images_is_exact_after_a_restart_anywhere():
     passed = []
     for start in (0, 300, 512):
-        due = schedule.Due(0.25, start)
-        passed.append([nimg for nimg in range(start + 4, 1001, 4) if due(nimg)])
+        interval = schedule.Interval(0.25, start)
+        passed.append([])
+        for nimg in range(start + 4, 1001, 4):
+            if interval.due(nimg):
+                assert interval.due(nimg), "asking changes nothing"
+                interval.done(nimg)
+                passed[-1].append(nimg)
     assert passed[0] == [252, 500, 752, 1000]
     assert passed[1] == [500, 752, 1000] and passed[2] == [752, 1000]
 
@@ -107,12 +123,12 @@ def test_due_by_images_is_exact_after_a_restart_anywhere():
 def test_due_by_the_clock_stays_due_until_done(monkeypatch):
     now = 0.0
     monkeypatch.setattr(schedule.time, "monotonic", lambda: now)
-    due = schedule.Due(None, 0, minutes=2)
-    assert not due(8)
+    interval = schedule.Interval(None, 0, minutes=2)
+    assert not interval.due(8)
     now = 121.0
-    assert due(16) and due(24)  # the writer was busy: ask again
-    due.done(24)
-    assert not due(32)
+    assert interval.due(16) and interval.due(24)  # the writer was busy: ask again
+    interval.done(24)
+    assert not interval.due(32)
 
 
 def test_meta_says_where_it_is(progress):

@@ -39,6 +39,12 @@ def test_other_segments_and_ones_own_are_not_left_over(tmp_path):
     assert leftovers(tmp_path, mine, IDENTITY) == []
 
 
+def test_one_that_is_being_removed_is_not_left_over(tmp_path):
+    going = left_over(tmp_path, code="older")
+    going.rename(going.with_name(f".{going.name}.old"))
+    assert leftovers(tmp_path, scratch_directory(tmp_path, IDENTITY), IDENTITY) == []
+
+
 def test_compiled_caches_do_not_change_the_code(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a/one.py").write_text("x = 1\n")
