@@ -13,6 +13,9 @@ from sg3x.training.layout import Layout, allowed_parts
 from sg3x.training.problems import TrainingError
 from sg3x.training.state import TrainConfig
 
+# How the runtime says it, at a call and out of a step that was queued (then its status is INTERNAL).
+EXHAUSTED = ("RESOURCE_EXHAUSTED", "Out of memory")
+
 
 def program_bytes(program: Any) -> int:
     """What the compiler says one call takes: arguments, results that take none of their places, temporaries. 0: not said."""
@@ -55,11 +58,11 @@ def check_memory(needed: dict[str, int], config: TrainConfig, layout: Layout | N
 def explain_out_of_memory(
     config: TrainConfig, layout: Layout | None, devices: int, needed: dict[str, int] | None = None
 ) -> Iterator[None]:
-    """Turns the runtime's RESOURCE_EXHAUSTED into a TrainingError that says what to set."""
+    """Turns the runtime's report that memory is exhausted into a TrainingError that says what to set."""
     try:
         yield
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
-        if "RESOURCE_EXHAUSTED" not in str(error) and not isinstance(error, MemoryError):
+        if not isinstance(error, MemoryError) and not any(word in str(error) for word in EXHAUSTED):
             raise
         said = f" (the compiler's count: {_gib(max(needed.values()))} per device)" if needed else ""
         limit = device_limit()

@@ -1,5 +1,7 @@
 """When it goes wrong, for real where that can be arranged: the message says what, where and what to do."""
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -127,6 +129,47 @@ def test_the_runtimes_out_of_memory_is_explained():
         explain_out_of_memory(CONFIG, None, 1),
     ):
         jax.block_until_ready(jax.jit(lambda: jnp.ones((1 << 46,), jnp.float32))())
+
+
+# A segment whose address space ends 100 MB above what it has when everything is compiled; a step needs about 200 MB.
+CRAMPED = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from sg3x.training import loop
+from sg3x.training.checkpoints import save_checkpoint
+from sg3x.training.problems import TrainingError
+from sg3x.training.state import TrainConfig, init_state
+from tests.training.two_processes import G, D
+def barrier(name):
+    if name == "compiled":
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 100_000_000,) * 2)
+loop.barrier = barrier
+folder = Path(sys.argv[1])
+meta = {"generator": G.to_dict(), "discriminator": D.to_dict(), "nimg": 0}
+save_checkpoint(folder / "0", init_state(G, D, 0), meta, [])
+segment = loop.Segment(folder / "0", folder / "1", 1000, folder / "scratch", log_kimg=1000)
+try:
+    loop.run_segment(TrainConfig(G, D, 1024, 1.0), segment, np.zeros((8, 16, 16, 3), np.uint8), "data")
+except TrainingError as error:
+    print("told:", error)
+"""
+
+
+def test_out_of_memory_inside_the_compiled_step_is_explained(tmp_path):
+    """Really, and out of a step that was queued: not where it was called, and with another status."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "XLA_"))}
+    flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    done = subprocess.run(
+        [sys.executable, "-c", CRAMPED, str(tmp_path)], cwd=ROOT, env={**env, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags},
+        text=True, capture_output=True, timeout=500, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = done.stdout.partition("told: ")[2]
+    count = re.match(r"out of device memory \(the compiler's count: (\d+) MiB per device\); a device has ", told)
+    assert count and int(count[1]) > 100, done.stdout
+    assert "Set batch_per_device: 512 (now 1024)" in told and "Out of memory allocating" in told
 
 
 def test_other_errors_pass_unchanged():
