@@ -1,8 +1,10 @@
-"""FIR resampling along one axis as a banded matrix: y = A x, a matmul instead of a depthwise convolution.
+"""FIR resampling of images, axis by axis, as banded matrices: a matmul instead of a depthwise convolution; or, on a CPU, as
+sums of shifted pictures (`shifted.py`).
 
 For one axis, zero-insertion by `up`, padding, FIR and decimation by `down` are together the linear map
     y[o] = sum_i g[i * up + pad0 - o * down] x[i],
-where g is the filter as a correlation. Matrices are built in float64 with numpy, once per shape.
+where g is the filter as a correlation. Its adjoint is of the same kind: `up` and `down` change places and g turns round.
+Matrices are built in float64 with numpy, once per shape.
 """
 
 from __future__ import annotations
@@ -14,10 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# A filter as nested tuples: hashable, so that matrices are cached and filters can be static arguments.
-Taps = tuple[float, ...]
-
-TILE = 52  # about how long the longer side of a tile is in `in_tiles`; 32 to 104 were measured
+from sg3x.signal.shifted import Fir, Taps, shifted_sum
 
 
 def output_size(size: int, numtaps: int, up: int, down: int, pad0: int, pad1: int) -> int:
@@ -32,12 +31,11 @@ def output_size(size: int, numtaps: int, up: int, down: int, pad0: int, pad1: in
 
 
 @lru_cache(maxsize=512)
-def resampling_matrix(taps: Taps, size: int, up: int, down: int, pad0: int, pad1: int) -> np.ndarray:
-    """The matrix A above, float32[n_out, size]; `taps` in correlation order (already flipped)."""
-    n_out = output_size(size, len(taps), up, down, pad0, pad1)
-    tap = np.arange(size)[None, :] * up + pad0 - np.arange(n_out)[:, None] * down
-    inside = (tap >= 0) & (tap < len(taps))
-    matrix = np.where(inside, np.asarray(taps, np.float64)[np.clip(tap, 0, len(taps) - 1)], 0.0)
+def resampling_matrix(fir: Fir) -> np.ndarray:
+    """The matrix of the map above, float32[fir.out, fir.size]."""
+    tap = np.arange(fir.size)[None, :] * fir.up + fir.pad0 - np.arange(fir.out)[:, None] * fir.down
+    inside = (tap >= 0) & (tap < len(fir.taps))
+    matrix = np.where(inside, np.asarray(fir.taps, np.float64)[np.clip(tap, 0, len(fir.taps) - 1)], 0.0)
     matrix = matrix.astype(np.float32)
     matrix.setflags(write=False)
     return matrix
@@ -57,21 +55,6 @@ def along_w(matrix: np.ndarray | jax.Array, x: jax.Array) -> jax.Array:
     if x.ndim == 3:
         return jnp.matmul(matrix, x)
     return jnp.einsum("pw,nhwc->nhpc", matrix, x)
-
-
-def in_tiles(matrix: np.ndarray, x: jax.Array, axis: int) -> jax.Array:
-    """The same on axis 0 (H) or 1 (W) of x[H, W, K], leaving out most of the matrix's zeros: tiles of rows, each by the
-    columns it has values in. On a CPU with long enough axes the multiplications saved outweigh the smaller products."""
-    apply = along_w if axis else along_h
-    tiles = max(1, round(max(matrix.shape) / TILE))
-    if tiles == 1:
-        return apply(matrix, x)
-    parts = []
-    for rows in np.array_split(matrix, tiles):
-        columns = np.flatnonzero(rows.any(axis=0))
-        first, last = (int(columns[0]), int(columns[-1]) + 1) if columns.size else (0, 1)
-        parts.append(apply(rows[:, first:last], jax.lax.slice_in_dim(x, first, last, axis=axis)))
-    return jnp.concatenate(parts, axis=axis)
 
 
 @lru_cache(maxsize=128)
@@ -98,35 +81,81 @@ def as_taps(f: np.ndarray | None) -> Taps | tuple[Taps, ...] | None:
 
 
 class Resampling(NamedTuple):
-    """Up, pad, FIR, down of images as matrices: a sum of (along W, along H) pairs. No pairs: the identity."""
+    """Up, pad, FIR, down of images: a sum of separable maps, (along W, along H) each. None: the identity."""
 
-    pairs: tuple[tuple[np.ndarray, np.ndarray], ...]
+    axes: tuple[tuple[Fir, Fir], ...]
     gain: float
 
+    @property
+    def pairs(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+        """The maps' matrices."""
+        return tuple((resampling_matrix(w), resampling_matrix(h)) for w, h in self.axes)
+
+    @property
+    def transposed(self) -> Resampling:
+        """The adjoint map."""
+        return Resampling(tuple((w.transposed, h.transposed) for w, h in self.axes), self.gain)
+
     def __call__(self, x: jax.Array) -> jax.Array:
-        """x[N, H, W, C] -> [N, H', W', C], or x[H, W, K] -> [H', W', K] (in tiles)."""
-        return self._apply(x, transpose=False)
-
-    def transpose(self, y: jax.Array) -> jax.Array:
-        """The adjoint map, [N, H', W', C] -> [N, H, W, C], or [H', W', K] -> [H, W, K] (in tiles)."""
-        return self._apply(y, transpose=True)
-
-    def _apply(self, x: jax.Array, transpose: bool) -> jax.Array:
-        rows = along_h if x.ndim == 4 else partial(in_tiles, axis=0)
-        columns = along_w if x.ndim == 4 else partial(in_tiles, axis=1)
-        if not self.pairs:
+        """x[N, H, W, C] -> [N, H', W', C] by matrices, or x[H, W, K] -> [H', W', K]."""
+        if not self.axes:
             return x if self.gain == 1 else x * self.gain
         total = None
-        for wmat, hmat in self.pairs:
-            wmat, hmat = (wmat.T, hmat.T) if transpose else (wmat, hmat)
+        for w, h in self.axes:
             # The axis that shrinks most goes first: less to compute on the other one.
-            if wmat.shape[0] * hmat.shape[1] <= hmat.shape[0] * wmat.shape[1]:
-                y = rows(hmat, columns(wmat, x))
+            if w.out * h.size <= h.out * w.size:
+                y = along_h(resampling_matrix(h), along_w(resampling_matrix(w), x))
             else:
-                y = columns(wmat, rows(hmat, x))
+                y = along_w(resampling_matrix(w), along_h(resampling_matrix(h), x))
             total = y if total is None else total + y
         assert total is not None
         return total
+
+    def shifted(self, x: jax.Array) -> jax.Array:
+        """The same without a multiplication by zero, as sums of shifted pictures: what a CPU is fastest at."""
+        return _shifted(self, x)
+
+
+@partial(jax.jit, static_argnums=0, inline=True)  # one program also where nothing around is compiled
+def _shifted(resampling: Resampling, x: jax.Array) -> jax.Array:
+    if not resampling.axes:
+        return resampling(x)
+    rows = x.ndim - 3  # [N, H, W, C] or [H, W, K]
+    total = None
+    for w, h in resampling.axes:
+        # Less to compute on the other axis; of two equal ones the high rate goes along H, in long rows.
+        w_first = w.out * h.size < h.out * w.size or (w.out * h.size == h.out * w.size and w.out > w.size)
+        y = x
+        for fir, axis in ((w, rows + 1), (h, rows)) if w_first else ((h, rows), (w, rows + 1)):
+            # Merged into one loop, the first axis would be computed again for each tap of the second.
+            y = jax.lax.optimization_barrier(_along(fir, y, axis))
+        total = y if total is None else total + y
+    assert total is not None
+    return total
+
+
+def _along(fir: Fir, x: jax.Array, axis: int) -> jax.Array:
+    if fir.up == 1 or fir.down == 1:
+        return shifted_sum(fir, x, axis)
+    return jnp.moveaxis(jnp.tensordot(jnp.asarray(resampling_matrix(fir), x.dtype), x, (1, axis)), 0, axis)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def resample_shifted(resampling: Resampling, x: jax.Array) -> jax.Array:
+    """resampling.shifted(x), whose gradient is of the same kind, to any order: automatic differentiation would add up as
+    many padded pictures as there are taps."""
+    return _shifted(resampling, x)
+
+
+def _resample_shifted_fwd(resampling: Resampling, x: jax.Array) -> tuple[jax.Array, None]:
+    return resample_shifted(resampling, x), None
+
+
+def _resample_shifted_bwd(resampling: Resampling, _: None, dy: jax.Array) -> tuple[jax.Array]:
+    return (resample_shifted(resampling.transposed, dy),)
+
+
+resample_shifted.defvjp(_resample_shifted_fwd, _resample_shifted_bwd)
 
 
 def resampling(
@@ -138,18 +167,20 @@ def resampling(
     flip_filter: bool,
     gain: float,
 ) -> Resampling:
-    """The matrices for images of `size` (H, W); `up`, `down` as (x, y), padding (x0, x1, y0, y1)."""
+    """The map for images of `size` (H, W); `up`, `down` as (x, y), padding (x0, x1, y0, y1)."""
     x0, x1, y0, y1 = padding
     if taps is None:
         if up == down == (1, 1) and padding == (0, 0, 0, 0):
             return Resampling((), gain)
         taps = (1.0,)
     terms = ((taps, taps),) if not isinstance(taps[0], tuple) else separable_terms(taps)
-    pairs = []
+    axes = []
     for vertical, horizontal in terms:
         if not flip_filter:  # true convolution: the taps are reversed against the image
             vertical, horizontal = vertical[::-1], horizontal[::-1]
         horizontal = tuple(t * gain for t in horizontal)
-        wmat = resampling_matrix(horizontal, size[1], up[0], down[0], x0, x1)
-        pairs.append((wmat, resampling_matrix(vertical, size[0], up[1], down[1], y0, y1)))
-    return Resampling(tuple(pairs), 1.0)
+        columns = output_size(size[1], len(horizontal), up[0], down[0], x0, x1)
+        rows = output_size(size[0], len(vertical), up[1], down[1], y0, y1)
+        along = Fir(horizontal, size[1], up[0], down[0], x0, columns), Fir(vertical, size[0], up[1], down[1], y0, rows)
+        axes.append(along)
+    return Resampling(tuple(axes), 1.0)

@@ -5,8 +5,8 @@
 Formulations behind one signature, all held to the same golden arrays:
 * "reference": the formula, with depthwise convolutions and automatic differentiation. Slow.
 * "banded": both FIRs as banded matrices along H and W, with a hand-written gradient that keeps only x. TPU and GPU.
-* "chunked": the same a few samples or channels at a time, so that the high-rate signal stays in a CPU's cache, and
-  with most of the matrices' zeros left out. CPU.
+* "chunked": both FIRs as sums of shifted pictures, a few samples or channels at a time, so that the rows a FIR reads stay
+  in a CPU's cache; the same gradient. CPU.
 * "pallas": one TPU kernel for separable filters, the high-rate signal never leaving vector memory; see `pallas_tpu.py`.
 `SG3X_FILTERED_LRELU`, set to one of these names in the environment, overrides the choice everywhere.
 """
@@ -29,7 +29,9 @@ from sg3x.signal.upfirdn import parse_padding, parse_pair, upfirdn2d_reference
 
 FORMULATIONS = ("banded", "chunked", "pallas", "reference")
 PALLAS_CHANNELS = 96
-CHUNK_BYTES = 4 * 2**20  # of high-rate signal; measured on CPUs with 0.5 to 32 MiB of cache
+# A chunk's high-rate rows are about this long: twelve, which a FIR reads at once, fill half a core's 512 KiB of cache. At
+# least MIN_CHANNELS lie side by side: shorter inner loops were measured to be two to three times slower.
+ROW_BYTES, MIN_CHANNELS = 24 * 1024, 16
 
 
 class _Spec(NamedTuple):
@@ -135,7 +137,7 @@ def _resamplers(spec: _Spec, size: tuple[int, int]) -> tuple[Resampling, Resampl
     """The up- and the downsampling FIR for inputs of `size` (H, W)."""
     gain = float(spec.up[0] * spec.up[1])
     up = resampling(spec.fu, size, spec.up, (1, 1), spec.padding, spec.flip_filter, gain)
-    high = (up.pairs[0][1].shape[0], up.pairs[0][0].shape[0]) if up.pairs else size
+    high = (up.axes[0][1].out, up.axes[0][0].out) if up.axes else size
     return up, resampling(spec.fd, high, (1, 1), spec.down, (0, 0, 0, 0), spec.flip_filter, 1.0)
 
 
@@ -143,10 +145,14 @@ def _resamplers(spec: _Spec, size: tuple[int, int]) -> tuple[Resampling, Resampl
 def _banded(spec: _Spec, chunked: bool, x: jax.Array) -> jax.Array:
     up, down = _resamplers(spec, (x.shape[1], x.shape[2]))
 
-    def forward(x: jax.Array) -> jax.Array:
+    if not chunked:
         return down(_activate(spec, up(x)))
 
-    return _in_chunks(forward, up, x) if chunked else forward(x)
+    def forward(x: jax.Array) -> jax.Array:
+        v = jax.lax.optimization_barrier(_activate(spec, up.shifted(x)))
+        return down.shifted(v)
+
+    return _in_chunks(forward, up, x)
 
 
 def _banded_fwd(spec: _Spec, chunked: bool, x: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -157,10 +163,14 @@ def _banded_bwd(spec: _Spec, chunked: bool, x: jax.Array, dy: jax.Array) -> tupl
     # Only x is kept: the high-rate signal is cheaper to compute again than to store.
     up, down = _resamplers(spec, (x.shape[1], x.shape[2]))
 
-    def backward(x: jax.Array, dy: jax.Array) -> jax.Array:
-        return up.transpose(down.transpose(dy) * _activation_slope(spec, up(x)))
+    if not chunked:
+        return (up.transposed(down.transposed(dy) * _activation_slope(spec, up(x))),)
 
-    return (_in_chunks(backward, up, x, dy) if chunked else backward(x, dy),)
+    def backward(x: jax.Array, dy: jax.Array) -> jax.Array:
+        dv = jax.lax.optimization_barrier(down.transposed.shifted(dy) * _activation_slope(spec, up.shifted(x)))
+        return up.transposed.shifted(dv)
+
+    return (_in_chunks(backward, up, x, dy),)
 
 
 _banded.defvjp(_banded_fwd, _banded_bwd)
@@ -225,12 +235,11 @@ _pallas.defvjp(_pallas_fwd, _pallas_bwd)
 
 def _in_chunks(function: Callable[..., jax.Array], up: Resampling, x: jax.Array, *more: jax.Array) -> jax.Array:
     """function(x, *more) on [N, H, W, C] arrays, a few samples or, where one is too large, some of its channels at a
-    time, as [H, W, K] inside: long rows for matmuls, a high-rate signal of about CHUNK_BYTES."""
-    n, h, w, c = x.shape
-    high = up.pairs[0][1].shape[0] * up.pairs[0][0].shape[0] if up.pairs else h * w
-    fitting = max(1, CHUNK_BYTES // (high * x.dtype.itemsize))
+    time, as [H, W, K] inside, with high-rate rows of about ROW_BYTES."""
+    n, _, w, c = x.shape
+    fitting = max(1, ROW_BYTES // (4 * (up.axes[0][0].out if up.axes else w)))
     samples = max(d for d in range(1, n + 1) if n % d == 0 and d <= max(1, fitting // c))
-    channels = max(d for d in range(1, c + 1) if c % d == 0 and d <= max(8, fitting))
+    channels = max(d for d in range(1, c + 1) if c % d == 0 and d <= max(MIN_CHANNELS, fitting))
 
     def one(chunk: tuple[jax.Array, ...]) -> jax.Array:
         y = function(*(_rows_first(a) for a in chunk))

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from sg3x.signal.banded import as_taps, output_size, resampling
+from sg3x.signal.banded import as_taps, output_size, resample_shifted, resampling
+from sg3x.signal.place import platform
 
 
 def parse_pair(value: int | Sequence[int], name: str) -> tuple[int, int]:
@@ -41,7 +42,7 @@ def upfirdn2d(
     padding: int | Sequence[int] = 0,
     gain: float = 1.0,
     flip_filter: bool = False,
-    impl: str = "banded",
+    impl: str | None = None,
 ) -> jax.Array:
     """Upsamples (zeros after every sample), pads or crops, filters ("valid") and decimates images.
 
@@ -52,19 +53,22 @@ def upfirdn2d(
         padding: on the upsampled grid, scalar, [x, y] or [x0, x1, y0, y1]; negative values crop.
         gain: scales the whole two-dimensional result.
         flip_filter: false is a convolution (taps reversed against the image), true a correlation.
-        impl: "banded" (matmuls) or "reference" (one depthwise convolution; plain, slow).
+        impl: "banded" (matmuls), "shifted" (sums of shifted pictures) or "reference" (one depthwise convolution; plain,
+            slow); None takes what is best for the platform: shifted on a CPU.
 
     Returns:
         float[N, H', W', C] with H' = (H * up + y0 + y1 - taps) // down + 1, likewise W'.
     """
     x = jnp.asarray(x)
     up, down, padding = parse_pair(up, "up"), parse_pair(down, "down"), parse_padding(padding)
-    if impl == "banded":
-        taps = as_taps(None if f is None else np.asarray(f))
-        return resampling(taps, (x.shape[1], x.shape[2]), up, down, padding, flip_filter, gain)(x)
+    impl = impl or ("shifted" if platform() == "cpu" else "banded")
     if impl == "reference":
         return upfirdn2d_reference(x, f, up, down, padding, gain, flip_filter)
-    raise ValueError(f"impl={impl!r} must be 'banded' or 'reference'")
+    if impl not in ("banded", "shifted"):
+        raise ValueError(f"impl={impl!r} must be 'banded', 'shifted' or 'reference'")
+    taps = as_taps(None if f is None else np.asarray(f))
+    sampling = resampling(taps, (x.shape[1], x.shape[2]), up, down, padding, flip_filter, gain)
+    return resample_shifted(sampling, x) if impl == "shifted" else sampling(x)
 
 
 def upfirdn2d_reference(

@@ -68,10 +68,13 @@ def test_bfloat16_stays_bfloat16_and_close():
     assert float(jnp.abs(half.astype(jnp.float32) - exact).max()) < 0.05 * float(jnp.abs(exact).max())
 
 
-def test_pictures_that_are_cut_into_chunks_and_tiles_agree_with_the_formula(monkeypatch):
-    monkeypatch.setattr(importlib.import_module("sg3x.signal.filtered_lrelu"), "CHUNK_BYTES", 2**16)
+@pytest.mark.parametrize("row_bytes", [2**11, 2**14])  # four channels of one sample at a time; both samples' twelve
+def test_pictures_that_are_cut_into_chunks_agree_with_the_formula(monkeypatch, row_bytes):
+    module = importlib.import_module("sg3x.signal.filtered_lrelu")
+    monkeypatch.setattr(module, "ROW_BYTES", row_bytes)
+    monkeypatch.setattr(module, "MIN_CHANNELS", 4)
     rng = np.random.RandomState(0)
-    x = jnp.asarray(rng.randn(2, 40, 57, 12), jnp.float32)  # 80 and 114 samples at the high rate: two tiles each
+    x = jnp.asarray(rng.randn(2, 40, 57, 12), jnp.float32)
     f = design_lowpass_filter(12, 4.0, 8.0, 32)
     results = []
     for impl in ("reference", "chunked"):

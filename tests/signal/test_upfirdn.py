@@ -11,7 +11,7 @@ from sg3x import signal
 from sg3x.signal.banded import separable_terms
 from sg3x.signal.upfirdn import upfirdn2d
 
-IMPLS = ["banded", "reference"]
+IMPLS = ["banded", "shifted", "reference"]
 
 
 def test_golden_cases(golden):
@@ -27,7 +27,8 @@ def test_golden_cases(golden):
         if prefix + "dx" in g:
             g.check(vjp(jnp.asarray(g.nhwc(prefix + "dy")))[0], prefix + "dx")
         if case["function"] == "upfirdn2d":
-            g.check(upfirdn2d(x, f, **options, impl="reference"), prefix + "y")
+            for impl in IMPLS:
+                g.check(upfirdn2d(x, f, **options, impl=impl), prefix + "y")
 
 
 resampling = st.tuples(
@@ -46,10 +47,11 @@ def test_formulations_agree_and_are_adjoint(options, seed):
     def apply(x, impl):
         return upfirdn2d(x, f, up=up, down=down, padding=[p0, p1, p1, p0], gain=1.3, flip_filter=flip, impl=impl)
 
-    y, vjp = jax.vjp(lambda x: apply(x, "banded"), x)
-    np.testing.assert_allclose(y, apply(x, "reference"), atol=2e-5)
-    dy = jnp.asarray(rng.randn(*y.shape), jnp.float32)
-    assert float(jnp.vdot(y, dy)) == pytest.approx(float(jnp.vdot(x, vjp(dy)[0])), rel=1e-3, abs=1e-3)
+    for impl in ("banded", "shifted"):
+        y, vjp = jax.vjp(lambda x, impl=impl: apply(x, impl), x)
+        np.testing.assert_allclose(y, apply(x, "reference"), atol=2e-5)
+        dy = jnp.asarray(rng.randn(*y.shape), jnp.float32)
+        assert float(jnp.vdot(y, dy)) == pytest.approx(float(jnp.vdot(x, vjp(dy)[0])), rel=1e-3, abs=1e-3)
 
 
 @settings(max_examples=15, deadline=None)
@@ -81,3 +83,18 @@ def test_a_signal_shorter_than_the_filter_is_refused(impl):
 def test_bad_options_are_named(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         upfirdn2d(jnp.zeros((1, 4, 4, 1)), None, **options)
+
+
+@pytest.mark.parametrize("impl", ["banded", "shifted"])
+def test_gradients_of_gradients_exist_and_agree_with_the_definitions(impl):
+    rng = np.random.RandomState(0)
+    x = jnp.asarray(rng.randn(1, 8, 6, 2), jnp.float32)
+    f = rng.randn(4).astype(np.float32)
+
+    def penalty(x, impl):
+        grad = jax.grad(lambda x: jnp.sum(jnp.square(upfirdn2d(x, f, down=2, padding=1, impl=impl)) ** 2))(x)
+        return jnp.sum(jnp.square(grad))
+
+    expected = jax.grad(penalty)(x, "reference")
+    scale = float(jnp.abs(expected).max())
+    np.testing.assert_allclose(jax.grad(penalty)(x, impl) / scale, expected / scale, atol=1e-5)
