@@ -5,7 +5,8 @@
 In a copy of the project: everything before training once, one undisturbed segment, then segments that are killed again and
 again until they end. Each kill draws its moment (while compiling, at any time, just when a checkpoint or a progress line is
 being written), its signal (SIGKILL, SIGTERM, SIGINT) and its victim: the trainer, `dvc`, or the whole group. A kill counts
-when the trainer was alive. Reports kills by kind, differences and lost segments as JSON; exit status 1 unless both are 0.
+when the trainer was alive. Reports kills by kind, differences and lost segments as JSON, also when it is stopped itself
+(SIGTERM, SIGINT) before it is done; exit status 1 unless both are 0 and all kills were done.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Bench:
         self.out = folder / "checkpoints" / self.end
         self.train = ("python3", "-m", "stages.train", "--from", "0", "--to", self.end)
         self.typical = 0.0  # seconds a segment takes
+        self.running: subprocess.Popen[Any] | None = None
 
     def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(command, cwd=self.folder, env=self.env, text=True, capture_output=True, check=False)
@@ -72,7 +74,7 @@ class Bench:
         """Kills until the segment ends all the same: (its hash, how often). Raises when it cannot go on."""
         kills = 0
         for _ in range(200):
-            calm = time.monotonic() > deadline or kills >= 12  # let it end
+            calm = time.monotonic() > deadline or kills >= 20  # let it end
             done, struck = self._attempt(tally, calm)
             kills += struck
             if done:
@@ -92,7 +94,7 @@ class Bench:
             command, cwd=self.folder, env={**self.env, **OFTEN}, stdout=log, stderr=subprocess.STDOUT,
             start_new_session=True,
         )  # fmt: skip
-        struck = 0
+        self.running, struck = process, 0
         if not calm:
             self._wait_for(moment, process)
             alive = process.poll() is None and bool(list(self.folder.glob("scratch/*/lock")))
@@ -110,6 +112,12 @@ class Bench:
         if ended and victim != "trainer":  # DVC's note that this was done: it is to be done again
             self._forget()
         return ended, struck
+
+    def stop(self) -> None:
+        """Ends the attempt that is running, and whatever it started."""
+        if self.running is not None and self.running.poll() is None:
+            os.killpg(self.running.pid, signal.SIGKILL)
+            self.running.wait()
 
     def _check(self, status: int, ended: bool, struck: int) -> None:
         """A run that was not struck has to succeed; none may succeed without a checkpoint."""
@@ -214,6 +222,7 @@ def main() -> None:
     arguments.add_argument("--params", type=Path, default=ROOT / "benchmarks" / "soak.yaml")
     arguments.add_argument("--seed", type=int, default=0)
     given = arguments.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as SIGINT: stop, and say what was found
     with tempfile.TemporaryDirectory(prefix="sg3x-soak-") as place:
         bench = Bench(Path(place) / "project", given.params, given.seed)
         right = bench.undisturbed()
@@ -232,6 +241,9 @@ def soak(bench: Bench, right: str, wanted: int, minutes: float) -> dict[str, Any
             digest, struck = bench.killed_segment(tally, started + minutes * 60)
         except RuntimeError as error:
             lost.append(str(error))
+            break
+        except KeyboardInterrupt:
+            bench.stop()
             break
         segments, kills, differences = segments + 1, kills + struck, differences + (digest != right)
         print(f"{kills} kills, {segments} segments, {differences} differences", flush=True)
