@@ -147,8 +147,12 @@ def _features_and_spectrum(
 
 
 def _manifolds(reference: Reference, features: np.ndarray, found: Memorisation, suffix: str) -> Flat:
-    """Quality, diversity and novelty, each a number by itself."""
-    real = np.asarray(reference.features)
+    """Quality, diversity and novelty, each a number by itself.
+
+    Mirror images are left out of the real rows: one near its picture makes that picture's ball small, and twice the
+    rows lower the coverage that a perfect model has.
+    """
+    real = np.asarray(reference.features[: reference.originals])
     precision, recall = precision_recall(real, features)
     density, coverage = density_coverage(real, features)
     values = {
@@ -188,7 +192,7 @@ def _equivariance(generator: Any, samples: int, first_seed: int, batch: int) -> 
 def _caveat_last(metrics: Flat, reference: Reference) -> Flat:
     """The metrics with everything that limits them said in one line, behind them."""
     said = [str(metrics["caveat"])] if "caveat" in metrics else []
-    least = min(int(metrics["num_fake"]), len(reference.features))
+    least = min(int(metrics["num_fake"]), reference.originals)
     if least < _FEW_FOR_MANIFOLDS:
         said.append(f"{least} images are few for precision to coverage")
     return {key: value for key, value in metrics.items() if key != "caveat"} | (

@@ -14,6 +14,7 @@ the smoothness of generators scored with the same extractor.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import numpy as np
 from sg3x.drawing.pictures import seed_latents
 from sg3x.files.fingerprint import hash_file
 from sg3x.metrics.extractor import Extractor, Progress
+from sg3x.networks.model import Generator
 
 EPSILON = 1e-4
 _LARGEST = 256  # pictures are averaged down to this before LPIPS, as in StyleGAN's code
@@ -42,13 +44,15 @@ def path_lengths(
     """d / eps² of each pair: float64[pairs].
 
     Args:
-        generator: an `sg3x.networks.model.Generator`.
+        generator: an `sg3x.networks.model.Generator`, which is run in float32 whatever it was trained in: bfloat16 rounds
+            by more than the step changes.
         embed: what the distance is measured in.
         pairs: how many; pair i goes from the latent of seed first_seed + 2i towards that of the next seed.
         batch: pairs per call of the generator; results do not depend on it beyond rounding.
     """
     if pairs < 1 or batch < 1:
         raise ValueError(f"{pairs} pairs in batches of {batch}; allowed are 1 and more of both")
+    generator = _in_float32(generator)
     found = []
     for start in range(0, pairs, batch):
         # The last batch is filled up with its last pair, so that one shape is compiled.
@@ -62,6 +66,13 @@ def path_lengths(
         if progress is not None:
             progress(min(start + batch, pairs), pairs)
     return np.concatenate(found)
+
+
+def _in_float32(generator: Any) -> Any:
+    if not isinstance(generator, Generator) or generator.config.activation_dtype == "float32":
+        return generator
+    config = replace(generator.config, activation_dtype="float32")
+    return Generator(config, generator.params, generator.buffers, generator.transform)
 
 
 def _embedded(generator: Any, embed: Embed, ws: np.ndarray) -> np.ndarray:

@@ -152,6 +152,7 @@ def circumstances(num_fake: int, reference: Reference) -> dict[str, float | int 
     found: dict[str, float | int | str] = {
         "num_fake": num_fake,
         "num_real": len(reference.features),
+        "num_pictures": reference.originals,
         "extractor": str(about["name"]),
         "resize": str(about["resize"]),
         "dataset_fingerprint": reference.dataset_fingerprint,

@@ -10,7 +10,7 @@ from html import escape
 from typing import Any
 
 from sg3x.report.media import data_uri
-from sg3x.report.numbers import answers, caveats, numbers_table
+from sg3x.report.numbers import answers, caveats, numbers_table, real_pictures
 from sg3x.report.run import Run
 from sg3x.report.style import STYLE
 
@@ -70,10 +70,9 @@ def _header(runs: Sequence[Run], title: str) -> str:
 def _summary(run: Run) -> str:
     p = run.params
     side, kimg = p.get("resolution", "?"), p.get("total_kimg", "?")
-    count = run.metrics.get("num_real", "?")
     return (
         f"StyleGAN3-{escape(str(p.get('generator.config', '?')))}, {side}×{side} pixels, {kimg} thousand pictures seen, "
-        f"on {count} pictures ({escape(str(p.get('fetch.source', '?')))})."
+        f"on {real_pictures(run)} ({escape(str(p.get('fetch.source', '?')))})."
     )
 
 

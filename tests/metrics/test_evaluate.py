@@ -7,9 +7,11 @@ import jax
 import numpy as np
 import pytest
 
+import sg3x.metrics.evaluate as evaluate_module
 from sg3x.metrics.evaluate import Scoring, evaluate_generator, score_generator
 from sg3x.metrics.extractor import random_extractor
-from sg3x.metrics.score import compute_reference, save_reference
+from sg3x.metrics.memorisation import memorisation
+from sg3x.metrics.score import Reference, compute_reference, save_reference
 from sg3x.networks import GeneratorConfig
 from sg3x.networks.generator import init_generator
 from sg3x.networks.model import Generator
@@ -56,11 +58,18 @@ def test_every_number_has_the_name_it_deserves(evaluation):
 
 
 def test_what_has_to_be_known_stands_beside_them(evaluation):
-    known = {"num_fake": 48, "num_real": 40, "num_paths": 5, "num_equivariance": 16, "first_seed": 3}
+    known = {
+        "num_fake": 48,
+        "num_real": 40,
+        "num_pictures": 20,
+        "num_paths": 5,
+        "num_equivariance": 16,
+        "first_seed": 3,
+    }
     known |= {"extractor": "random-conv-v1", "dataset_fingerprint": "f1n9e2"}
     assert known.items() <= evaluation.metrics.items()
     caveat = evaluation.metrics["caveat"]
-    assert "48 generated and 40 real images for 256 features" in caveat and "40 images are few" in caveat
+    assert "48 generated and 40 real images for 256 features" in caveat and "20 images are few" in caveat
 
 
 def test_the_score_of_a_segment_is_the_evaluations(generator, scoring, evaluation):
@@ -92,3 +101,13 @@ def test_neighbours_and_spectrum_are_for_the_pictures_to_draw(evaluation):
         0 <= row < 40 for e in evaluation.neighbours["closest"] for row in e["rows"]
     )
     assert [row["periods"] for row in evaluation.spectrum] == [str(i) for i in range(1, 9)]
+
+
+def test_mirror_images_do_not_lower_a_perfect_models_coverage():
+    """A perfect model's is 1 - 2^-5 with as many samples as pictures; 0.87 if their mirror images were counted."""
+    draws = [np.random.default_rng(seed).standard_normal((2000, 4)) for seed in (0, 1, 2)]
+    reference = Reference(np.concatenate(draws[:2]).astype(np.float32), {}, "x", 2000, np.ones(8))
+    found = memorisation(reference.features, draws[2], originals=2000)
+    manifolds = evaluate_module._manifolds(reference, draws[2], found, "_random")
+    assert manifolds["coverage_random"] == pytest.approx(1 - 2**-5, abs=0.02)
+    assert manifolds["density_random"] == pytest.approx(1.0, abs=0.05)

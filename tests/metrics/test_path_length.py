@@ -1,11 +1,17 @@
 """Path lengths against a generator whose lengths are known in closed form; PPL's name only with LPIPS's file."""
 
+from dataclasses import replace
+
+import jax
 import numpy as np
 import pytest
 
 from sg3x.drawing.pictures import seed_latents
 from sg3x.metrics.extractor import random_extractor
 from sg3x.metrics.path_length import embedding, load_lpips, mean_path_length, path_lengths
+from sg3x.networks import GeneratorConfig
+from sg3x.networks.generator import init_generator
+from sg3x.networks.model import Generator
 
 
 class Linear:
@@ -32,6 +38,19 @@ def test_lengths_of_a_linear_generator():
     expected = (0.5 * (z[1::2, 0] - z[0::2, 0])) ** 2
     found = path_lengths(Linear(0.5), first_pixel, pairs=7, first_seed=10, batch=4)
     np.testing.assert_allclose(found, expected, rtol=2e-2, atol=1e-3)  # float32 pictures, steps of 1e-4
+
+
+def test_a_network_of_bfloat16_is_measured_in_float32():
+    """bfloat16 keeps 8 bits: a step of 1e-4 would drown in their rounding, and eps² blow it up."""
+    options = {"z_dim": 4, "w_dim": 4, "num_layers": 3, "num_critical": 1, "channel_base": 64, "channel_max": 8}
+    config = GeneratorConfig(16, **options, margin_size=2)
+    full = Generator(config, *init_generator(jax.random.key(0), config))
+    half = Generator(replace(config, activation_dtype="bfloat16"), full.params, full.buffers)
+    embed = random_extractor().unrounded
+    expected = path_lengths(full, embed, pairs=4, batch=4)
+    np.testing.assert_array_equal(path_lengths(half, embed, pairs=4, batch=4), expected)
+    rounded = np.asarray(half.synthesis(np.ones((1, half.config.num_ws, 4))))
+    assert not np.array_equal(rounded, full.synthesis(np.ones((1, half.config.num_ws, 4))))
 
 
 def test_outliers_are_left_out_at_both_ends():

@@ -52,6 +52,7 @@ def test_the_number_and_what_must_be_known_of_it(reference):
     assert found == {
         "num_fake": 40,
         "num_real": 60,
+        "num_pictures": 60,
         "extractor": "colours",
         "resize": "none",
         "dataset_fingerprint": "f1n9e2",

@@ -70,8 +70,8 @@ def test_caveats_and_lineage_are_said(run_folder):
 
 
 def test_fid_is_only_what_inception_scored(tmp_path):
-    text = Checked(report(write_run(tmp_path, fid=12.0, extractor="inception-v3-torchscript"))).text
-    assert "There is no FID" in text  # frechet_random is there too
+    assert "There is no FID" in Checked(report(write_run(tmp_path))).text
+    write_run(tmp_path, fid=12.0, extractor="inception-v3-torchscript")
     run = load_run("x", folder_reader(tmp_path))
     for key in ("frechet_random", "kernel_random"):
         del run.metrics[key]
@@ -86,17 +86,75 @@ def test_large_pictures_become_webp_and_small_ones_stay(run_folder):
         assert image.size == (300, 300)
 
 
-def test_two_runs_with_difference_and_what_cannot_be_compared(tmp_path):
+def compared(tmp_path, params=PARAMS, **metrics) -> tuple[str, Checked]:
+    """The page of METRICS as run a beside METRICS with some changed as run b."""
     write_run(tmp_path / "a")
-    write_run(tmp_path / "b", PARAMS.replace("0.02", "1.0"), frechet_random=8.5, kernel_random=0.011, num_fake=100,
-              dataset_fingerprint="f" * 64)  # fmt: skip
+    write_run(tmp_path / "b", params, **metrics)
     html = page([load_run(n, folder_reader(tmp_path / n)) for n in "ab"], title="a and b")
-    found = Checked(html)
+    return html, Checked(html)
+
+
+def difference(html: str, key: str) -> str:
+    """What the table says of run b against run a."""
+    row = next(row for row in html.split("<tr>") if f"<code>{key}</code>" in row)
+    return Checked(row.split("</td>")[2] + "</td>").text if "<td" in row else ""
+
+
+def test_two_runs_with_their_difference(tmp_path):
+    html, found = compared(tmp_path, PARAMS.replace("0.02", "1.0"), frechet_random=8.5, kernel_random=0.011, eq_t=42.0,
+                           coverage_random=0.7)  # fmt: skip
     assert found.open == [] and len(found.addresses) == 6
-    assert "-1 better" in found.text and "within the error" in found.text
-    assert "different data" in found.text and "different numbers of samples" in found.text
+    assert difference(html, "frechet_random") == "-1 better"
+    assert difference(html, "kernel_random") == "+0.001 within the error"
+    assert difference(html, "coverage_random") == "+0.2" and difference(html, "eq_t") == "+0.75 dB"  # errors unknown
+    assert "different data" not in found.text and "different numbers" not in found.text
     differing = html[html.index('id="params"') : html.index("<details")]
     assert "r1_gamma" in differing and "resolution" not in differing
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [({"dataset_fingerprint": "f" * 64}, "different data"), ({"extractor": "another"}, "different features")],
+)
+def test_numbers_of_other_data_or_features_are_not_subtracted(tmp_path, changed, said):
+    html, found = compared(tmp_path, frechet_random=8.5, kernel_random=0.5, coverage_random=0.7, eq_t=42.0, **changed)
+    assert (
+        said in found.text
+        and "better" not in found.text.replace("is better", "")
+        and "worse" not in found.text.replace("score worse", "")
+    )
+    for key in ("frechet_random", "kernel_random", "coverage_random"):
+        assert difference(html, key) == "–"
+    assert difference(html, "eq_t") == "+0.75 dB"  # needs neither
+
+
+def test_numbers_of_other_counts_are_not_judged(tmp_path):
+    html, found = compared(tmp_path, frechet_random=8.5, num_fake=100)
+    assert "different numbers of samples" in found.text and difference(html, "frechet_random") == "-1"
+
+
+def test_an_fid_is_never_under_one_name_with_a_random_distance(tmp_path):
+    inception = {"fid": 12.0, "coverage": 0.75, "extractor": "inception-v3-torchscript"}
+    html, _ = compared(tmp_path, **inception, frechet_random=None, coverage_random=None)
+    cards = [Checked(card.split("</div>")[0]).text for card in html.split('<div class="card">')[1:]]
+    assert [card[: card.index(",")] for card in cards[:2]] == ["How good?–12FID", "How good?9.5 ± 0.1–Fréchet distance"]
+    for key in ("fid", "frechet_random", "coverage", "coverage_random"):
+        assert difference(html, key) == "–"
+
+
+def test_caveats_name_the_runs_they_are_of(tmp_path):
+    _, found = compared(tmp_path, fid=12.0, caveat="of b alone")
+    assert "a: There is no FID here" in found.text and "a: few <samples>." in found.text
+    assert "b: of b alone." in found.text
+
+
+def test_mirror_images_are_not_counted_as_pictures(tmp_path):
+    assert "400 real pictures, mirror images counted" in Checked(report(write_run(tmp_path))).text
+    text = Checked(report(write_run(tmp_path, num_pictures=200))).text
+    assert text.count("200 real pictures and their mirror images") == 2
+    assert "400 real pictures" not in text and "and their mirror" not in Checked(
+        report(write_run(tmp_path, num_pictures=400))
+    ).text  # fmt: skip
 
 
 def test_what_a_run_lacks_is_left_out_or_said(tmp_path):
@@ -120,9 +178,9 @@ def test_a_missing_or_damaged_run_is_one_message(run_folder, name, content, mess
         report(run_folder)
 
 
-def test_no_key_has_two_meanings():
-    keys = [key for _, metrics in GROUPS for metric in metrics for key in metric.keys]
-    assert len(keys) == len(set(keys))
+def test_no_key_or_label_has_two_meanings():
+    metrics = [metric for _, metrics in GROUPS for metric in metrics]
+    assert len({metric.key for metric in metrics}) == len({metric.label for metric in metrics}) == len(metrics)
 
 
 @pytest.mark.parametrize(
