@@ -80,9 +80,8 @@ def run_segment(config: TrainConfig, segment: Segment, images: np.ndarray, data_
     _check_images(config, images)
     expected = {"generator": config.generator.to_dict(), "discriminator": config.discriminator.to_dict()}
     meta = {**expected, "dataset_fingerprint": data_fingerprint}
-    group = config.discriminator.mbstd_group_size or config.batch_size
     layout = choose_layout(
-        config.batch_size, group, jax.device_count(), segment.batch_per_device, segment.deterministic
+        config.batch_size, config.group_size, jax.device_count(), segment.batch_per_device, segment.deterministic
     )
     scratch = Path(from_first(lambda: _open_scratch(segment, expected, data_fingerprint)).decode())
     with stop_on_signals() as stop, exclusive(scratch) if is_first() else nullcontext(), ExitStack() as opened:
