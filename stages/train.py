@@ -27,7 +27,7 @@ def train() -> None:
     arguments.add_argument("--from", dest="start", required=True)
     arguments.add_argument("--to", dest="end", required=True)
     given = arguments.parse_args()
-    run = load_params().run  # how, not what: no part of dvc.yaml's params, so that a change reruns nothing
+    run = load_params().run  # how, not what: no part of dvc.yaml's params, so that a change trains nothing again
     launch(run.launcher, ["-m", "stages.train", "--from", given.start, "--to", given.end])
     join()
     params = stage_params("train")

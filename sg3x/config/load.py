@@ -76,7 +76,7 @@ def _explain(problem: Any, values: dict[str, Any]) -> str:
         section: Any = Params
         for part in location[:-1]:
             section = section.model_fields[part].annotation
-        known = sorted(section.model_fields)
+        known = sorted(field.alias or name for name, field in section.model_fields.items())
         near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.0)
         prefix = ".".join([*location[:-1], ""])
         return f"unknown key {key!r}; the nearest valid one is {prefix + near[0]!r}"

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Auto = Literal["auto"]  # by a formula: sg3x.training.options
+Auto = Literal["auto"]  # by a formula: sg3x.training.defaults
 
 
 def _number_or_auto(least: float, allowed: str) -> Any:
@@ -21,7 +21,7 @@ def _number_or_auto(least: float, allowed: str) -> Any:
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
         if value != "auto" and not (number and value >= least):
             raise PydanticCustomError("number_or_auto", f"Input should be auto or a finite number {allowed}")
-        return value
+        return value if value == "auto" else float(value)
 
     return PlainValidator(check)
 
@@ -174,7 +174,7 @@ class Figures(Section):
 
 
 class Run(Section):
-    """How training runs, never what comes out: not part of what DVC compares, nor of a run's fingerprint."""
+    """How training runs, never what comes out: no stage's params in dvc.yaml, nor part of a run's fingerprint."""
 
     launcher: str = ""
     checkpoint_minutes: PositiveFloat = 2.0

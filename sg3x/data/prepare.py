@@ -19,7 +19,6 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -198,13 +197,8 @@ def _results(load: Callable[[Path], _Decoded], paths: list[Path], workers: int |
     if workers == 1:
         yield map(load, paths)
         return
-    executor = process_pool(workers)
-    try:
+    with process_pool(workers, "reading pictures") as executor:
         yield _in_order(executor, load, paths, window=8 * workers)
-    except BrokenProcessPool as error:
-        raise RuntimeError(f"one of {workers} workers died while reading pictures (out of memory?)") from error
-    finally:
-        executor.shutdown(cancel_futures=True)
 
 
 def _in_order(

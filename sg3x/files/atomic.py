@@ -13,6 +13,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # disk, quota, file-size limit
+
 
 def remove(path: Path) -> None:
     """Removes a file, a link or a whole folder; nothing happens when `path` is not there."""
@@ -60,12 +62,14 @@ def atomic_write(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def explain_disk_full(path: Path, doing: str) -> Iterator[None]:
-    """Turns "No space left on device" inside the block into an OSError that says what was being done, and where."""
+    """Turns `NO_ROOM` inside the block into an OSError that says what was being done, and where."""
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in NO_ROOM:
             raise
         raise OSError(
-            error.errno, f"the disk is full while {doing}: free some space and run again", str(path)
+            error.errno,
+            f"the disk is full while {doing} (or a quota or file-size limit is reached): free some space and run again",
+            str(path),
         ) from error

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 
 
-def process_pool(workers: int) -> ProcessPoolExecutor:
-    """An executor of `workers` processes, which end within a second or two when this process is killed.
+@contextlib.contextmanager
+def process_pool(workers: int, doing: str, otherwise: str = "") -> Iterator[ProcessPoolExecutor]:
+    """An executor of `workers` processes, which end within a second or two when this process is killed; what is still
+    to be done when the block ends is not begun.
 
     They are spawned, not forked: threads of JAX or of a caller do not survive a fork. The calling script therefore needs
     its `if __name__ == "__main__":`. An executor and not a `multiprocessing.Pool`: a Pool replaces workers that die at
     their start without end, and waits for ever.
+
+    Raises:
+        RuntimeError: a worker died while `doing`; the message ends in `otherwise`.
     """
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_follow, initargs=(os.getpid(),))
+    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_follow, initargs=(os.getpid(),))
+    try:
+        yield executor
+    except BrokenProcessPool as error:
+        raise RuntimeError(f"one of {workers} workers died while {doing} (out of memory?){otherwise}") from error
+    finally:
+        executor.shutdown(cancel_futures=True)
 
 
 def _follow(parent: int) -> None:

@@ -31,8 +31,7 @@ def compile_programs(
     if what not in WHAT:
         raise PreflightError(f"--what {what!r} must be one of {', '.join(WHAT)}")
     count = len(target.devices)
-    group = config.discriminator.mbstd_group_size or config.batch_size
-    layout = choose_layout(config.batch_size, group, count, batch_per_device, deterministic)
+    layout = choose_layout(config.batch_size, config.group_size, count, batch_per_device, deterministic)
     mesh = Mesh(np.array(target.devices), (AXIS,))
     state = jax.eval_shape(lambda: init_state(config.generator, config.discriminator, 0))
     started = time.perf_counter()

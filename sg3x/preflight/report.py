@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sg3x.preflight.kernels import Kernel, read_kernel
+from sg3x.training.memory import program_bytes
 
 # `%fusion.1 = bf16[4,306,306,256]{...} fusion(...), kind=kOutput, ... op_name="jit(f)/dot_general"`
 _INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%?(?P<name>[\w.\-]+) = (?P<shape>\(.*?\)|\S+) (?P<op>[\w\-]+)\(")
@@ -42,7 +43,7 @@ class Phase:
 
     name: str
     flops: float | None
-    memory_bytes: int  # arguments + temporaries + outputs that are not donated arguments
+    memory_bytes: int  # as the trainer counts it: `training.memory.program_bytes`
     temporaries_bytes: int
     cycles: int | None = None  # None: this compiler estimates none
     unpriced: int = 0  # kernels without an estimate
@@ -65,12 +66,10 @@ def read_program(name: str, compiled: Any, kernels: Mapping[Kernel, int] | None 
     groups: dict[str, int] = {}
     for operation in priced:
         groups[operation.group] = groups.get(operation.group, 0) + (operation.cycles or 0)
-    held = memory.argument_size_in_bytes + memory.temp_size_in_bytes
-    held += max(0, memory.output_size_in_bytes - memory.alias_size_in_bytes)
     return Phase(
         name=name,
         flops=cost.get("flops"),
-        memory_bytes=held,
+        memory_bytes=program_bytes(compiled),
         temporaries_bytes=memory.temp_size_in_bytes,
         cycles=sum(groups.values()) if priced else None,
         unpriced=unpriced,

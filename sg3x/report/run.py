@@ -11,6 +11,8 @@ from typing import Any
 
 from ruamel.yaml import YAML, YAMLError
 
+from sg3x.files.nested import flat
+
 Read = Callable[[str], bytes | None]
 """Path below the project's root -> content, None where there is no such file."""
 
@@ -77,14 +79,6 @@ def _segments(chain: dict[str, int], read: Read) -> list[dict[str, Any]]:
         content = read(f"results/segments/{end}.json")
         scores = {} if content is None else json.loads(content)
         found.append({"end": end, "start": chain[end], **scores})
-    return found
-
-
-def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dicts as one, keys joined by dots."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return found
 
 

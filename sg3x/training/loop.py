@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ from sg3x.training.state import State, TrainConfig, init_state, zero_statistics
 
 __all__ = ["Segment", "TrainingError", "run_segment"]
 
+LIBRARIES = ("jax", "jaxlib", "optax")  # whose version may change a bit
+FORMULATIONS = ("SG3X_CONV", "SG3X_FILTERED_LRELU")  # variables that choose another way to compute the same
 AHEAD = 8  # steps that may be queued on the device: enough to keep it busy, few enough to keep the queue small
 
 
@@ -56,8 +60,8 @@ class Segment:
         devices = {} if self.deterministic else {"devices": jax.device_count()}
         return {
             **self.identity, "parent": checkpoints.hash_file(self.parent / "manifest.json"),
-            "segment": f"{self.parent.name} to {self.end_kimg}", "jax": jax.__version__,
-            "device": jax.devices()[0].device_kind, **devices,
+            "segment": f"{self.parent.name} to {self.end_kimg}", "device": jax.devices()[0].device_kind, **devices,
+            **{name: version(name) for name in LIBRARIES}, **{name: os.environ.get(name) for name in FORMULATIONS},
         }  # fmt: skip
 
     def scratch(self) -> Path:
@@ -76,9 +80,8 @@ def run_segment(config: TrainConfig, segment: Segment, images: np.ndarray, data_
     _check_images(config, images)
     expected = {"generator": config.generator.to_dict(), "discriminator": config.discriminator.to_dict()}
     meta = {**expected, "dataset_fingerprint": data_fingerprint}
-    group = config.discriminator.mbstd_group_size or config.batch_size
     layout = choose_layout(
-        config.batch_size, group, jax.device_count(), segment.batch_per_device, segment.deterministic
+        config.batch_size, config.group_size, jax.device_count(), segment.batch_per_device, segment.deterministic
     )
     scratch = Path(from_first(lambda: _open_scratch(segment, expected, data_fingerprint)).decode())
     with stop_on_signals() as stop, exclusive(scratch) if is_first() else nullcontext(), ExitStack() as opened:

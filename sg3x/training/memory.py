@@ -74,7 +74,7 @@ def explain_out_of_memory(
 
 def advice(config: TrainConfig, layout: Layout | None, devices: int, factor: float = 2.0) -> str:
     """Which batch_per_device to set so that about 1/factor of the memory is needed."""
-    group = min(config.discriminator.mbstd_group_size or config.batch_size, config.batch_size)
+    group = config.group_size
     share = config.batch_size // devices
     now = share if layout is None else layout.unit
     smaller = [b for b in allowed_parts(share, group) if b < now]

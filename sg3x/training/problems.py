@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from sg3x.files.atomic import NO_ROOM
+
 # What is measured in a step, in the order in which it is computed: the first that is not finite is the culprit.
 TERMS = {
     "loss_g": "G's loss",
@@ -79,7 +81,7 @@ def _errno_in(text: str) -> int | None:
 def _refused(path: Path, number: int | None, said: str, in_scratch: bool) -> str:
     # Progress is looked for where SG3X_SCRATCH points: it has to go along.
     move = ", or move scratch/ to a folder that {} and set SG3X_SCRATCH to that folder" if in_scratch else ""
-    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if number in NO_ROOM:
         todo = "the disk is full (or a quota or file-size limit is reached): free some space" + move.format("has room")
     elif number in (errno.EROFS, errno.EACCES, errno.EPERM):
         todo = "this folder cannot be written to: change its permissions" + move.format("can be written to")

@@ -12,6 +12,7 @@ from typing import Any
 
 from sg3x.files.atomic import atomic_write
 from sg3x.files.fingerprint import hash_file
+from sg3x.files.nested import flat
 
 IDENTITY = "identity.json"
 
@@ -40,13 +41,13 @@ def write_identity(scratch: Path, identity: dict[str, Any]) -> None:
 
 def leftovers(root: Path, scratch: Path, identity: dict[str, Any]) -> list[str]:
     """One sentence for each other scratch directory that holds progress of this segment: how far, and what differs."""
-    mine, found = flatten(json.loads(json.dumps(identity, default=str))), []
+    mine, found = flat(json.loads(json.dumps(identity, default=str))), []
     for other in sorted(root.glob(f"*/{IDENTITY}")):
         if other.parent == scratch or other.parent.name.startswith("."):  # the second: being removed
             continue
         try:
-            theirs = flatten(json.loads(other.read_text()))
-        except (OSError, ValueError):
+            theirs = flat(json.loads(other.read_text()))
+        except (OSError, ValueError, AttributeError):  # the last: no object
             continue
         newest = max((p.name for p in other.parent.glob("nimg-*")), default=None)
         if newest is None or theirs.get("segment") != mine.get("segment"):
@@ -58,13 +59,6 @@ def leftovers(root: Path, scratch: Path, identity: dict[str, Any]) -> list[str]:
             "Change that back to go on from it, or delete it"
         )
     return found
-
-
-def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested dicts as one with dotted keys."""
-    if not isinstance(tree, dict):
-        return {prefix.removesuffix("."): tree}
-    return {key: value for name, inner in tree.items() for key, value in flatten(inner, f"{prefix}{name}.").items()}
 
 
 def _difference(key: str, theirs: Any, mine: Any) -> str:

@@ -60,6 +60,11 @@ class TrainConfig:
     blur_fade_kimg: float = 0.0
     freeze_d: int = 0  # first layers of D that are not trained
 
+    @property
+    def group_size(self) -> int:
+        """Samples of a minibatch-standard-deviation group."""
+        return min(self.discriminator.mbstd_group_size or self.batch_size, self.batch_size)
+
 
 def purpose_key(seed: int, purpose: str, image_counter: jax.Array | int = 0) -> jax.Array:
     """The random key for one purpose at one image counter."""

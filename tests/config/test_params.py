@@ -49,6 +49,7 @@ def test_nvidias_recommended_settings(config, resolution, gamma):
     "change, message",
     [
         ({"r1_gama": 1.0}, "unknown key 'r1_gama'; the nearest valid one is 'r1_gamma'"),
+        ({"init": {"from": "a", "form": "b"}}, "unknown key 'init.form'; the nearest valid one is 'init.from'"),
         ({"walk": {"frame": 3}}, "unknown key 'walk.frame'; the nearest valid one is 'walk.frames'"),
         ({"batch_size": "16"}, "batch_size = '16'"),
         ({"batch_size": 6}, "multiple of discriminator.mbstd_group_size"),
@@ -76,6 +77,12 @@ def test_mistakes_are_named(values, change, message):
     with pytest.raises(ConfigError) as caught:
         parse_params(values)
     assert message in str(caught.value)
+
+
+def test_a_whole_number_is_the_same_number_with_a_point(values):
+    values |= {"r1_gamma": 2, "g_lr": "auto"}
+    found = parse_params(values)
+    assert found.r1_gamma == 2 and type(found.r1_gamma) is float and found.g_lr == "auto"
 
 
 def test_all_mistakes_are_told_at_once(values):

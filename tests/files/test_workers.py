@@ -13,9 +13,9 @@ import os, time
 from sg3x.files.workers import process_pool
 
 if __name__ == "__main__":
-    pool = process_pool(2)
-    print(*pool.map(time_and_pid, range(8)), flush=True)
-    time.sleep(60)
+    with process_pool(2, "waiting") as pool:
+        print(*pool.map(time_and_pid, range(8)), flush=True)
+        time.sleep(60)
 """
 HELPER = "def time_and_pid(_):\n    time.sleep(0.2)\n    return os.getpid()\n\n"
 

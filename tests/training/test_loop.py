@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from dataclasses import replace
+from importlib.metadata import version
 
 import jax
 import numpy as np
@@ -93,6 +94,19 @@ def stop_at_next_checkpoint(scratch) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             return
         time.sleep(0.01)
+
+
+def test_what_computes_in_another_way_has_progress_of_its_own(segment, monkeypatch):
+    plain = segment.scratch()
+    for name, value in (("SG3X_CONV", "lax"), ("SG3X_FILTERED_LRELU", "direct")):
+        with monkeypatch.context() as changed:
+            changed.setenv(name, value)
+            assert segment.scratch() != plain, name
+    for library in ("jax", "jaxlib", "optax"):
+        with monkeypatch.context() as changed:
+            changed.setattr(loop, "version", lambda name, other=library: "0" if name == other else version(name))
+            assert segment.scratch() != plain, library
+    assert segment.scratch() == plain
 
 
 def test_a_nan_stops_with_the_term_and_the_step(segment, tmp_path):

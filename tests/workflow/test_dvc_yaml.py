@@ -106,3 +106,9 @@ def test_a_segments_fingerprint_covers_the_code_that_dvc_compares():
 
     listed = {d for d in STAGES["train"]["deps"] if d.startswith(("stages/", "sg3x/"))}
     assert listed == set(CODE)
+
+
+def test_how_training_runs_is_compared_by_the_report_alone():
+    """Which lists all of params.yaml; a changed launcher must not train a segment again."""
+    assert [name for name, stage in STAGES.items() if "params.yaml" in stage["deps"]] == ["report"]
+    assert not [key for keys in STAGE_PARAMS.values() for key in keys if key.split(".")[0] == "run"]

@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 
@@ -75,17 +74,10 @@ def _write_all(write: Callable[[int], tuple[str, dict]], count: int, workers: in
     if workers == 1:
         yield from map(write, range(count))
         return
-    executor = process_pool(workers)
-    try:
+    guard = ", or could not start: a script that calls write_toycats needs `if __name__ == '__main__':`, or workers=1"
+    with process_pool(workers, "drawing", guard) as executor:
         for done in as_completed([executor.submit(write, index) for index in range(count)]):
             yield done.result()
-    except BrokenProcessPool as error:
-        raise RuntimeError(
-            f"one of {workers} workers died while drawing (out of memory?), or could not start: "
-            "a script that calls write_toycats needs `if __name__ == '__main__':`, or workers=1"
-        ) from error
-    finally:
-        executor.shutdown(cancel_futures=True)
 
 
 def _write_one(folder: Path, size: int, seed: int, index: int) -> tuple[str, dict]:
