@@ -26,7 +26,8 @@ from sg3x.data.sampler import BatchReader, Sampler
 from sg3x.training.history import history_row
 from sg3x.training.layout import choose_layout
 from sg3x.training.options import train_config
-from sg3x.training.programs import Programs, data_mesh, replicate
+from sg3x.training.ordered import make_programs
+from sg3x.training.programs import data_mesh, replicate
 from sg3x.training.progress import Progress
 from sg3x.training.report import Reporter
 from sg3x.training.state import init_state, zero_statistics
@@ -42,7 +43,7 @@ class Bench:
         group = params.discriminator.mbstd_group_size
         layout = choose_layout(params.batch_size, group, jax.device_count(), batch_per_device, deterministic)
         start = init_state(self.config.generator, self.config.discriminator, 0)
-        self.programs = Programs(self.config, data_mesh(), start, layout)
+        self.programs = make_programs(self.config, data_mesh(), start, layout)
         self.state = replicate(jax.device_get(start), self.programs.replicated)
         side, batch = params.resolution, params.batch_size
         self.images = np.random.RandomState(0).randint(0, 256, (4 * batch, side, side, 3), np.uint8)

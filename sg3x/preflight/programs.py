@@ -13,7 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from sg3x.preflight.target import PreflightError, Target
 from sg3x.training import step
 from sg3x.training.layout import AXIS, choose_layout
-from sg3x.training.programs import Programs
+from sg3x.training.ordered import make_programs
 from sg3x.training.state import TrainConfig, init_state
 
 WHAT = ("step", "generator")
@@ -36,7 +36,7 @@ def compile_programs(
     state = jax.eval_shape(lambda: init_state(config.generator, config.discriminator, 0))
     started = time.perf_counter()
     if what == "step":
-        compiled = Programs(config, mesh, state, layout).compiled
+        compiled = make_programs(config, mesh, state, layout).compiled
     else:
         compiled = {name: lowered.compile() for name, lowered in _generator(config, mesh, state).items()}
     return compiled, time.perf_counter() - started

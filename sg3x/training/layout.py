@@ -7,9 +7,8 @@ over all of it: see `training.parts`.
 
 Two ways to add up what the units give:
 * plain: each device adds its own units, then one `psum`. Equal to the whole batch in one go up to rounding.
-* ordered: a unit is exactly one group, whatever the layout; the units' gradients are gathered and added in their order.
-  Meant to make bits independent of the number of devices and processes. Not reached in every configuration yet, since
-  XLA fuses loops of different lengths differently (docs/reliability.md, "Equal on every layout").
+* ordered: a unit is exactly one group, whatever the devices; each is computed by the same program of a single device, and
+  the gradients are added in the units' order. Bits do not depend on the number of devices and processes: see `training.ordered`.
 """
 
 from __future__ import annotations
@@ -47,16 +46,14 @@ class Layout:
 
     @property
     def per_device(self) -> int:
-        """Units a device computes; with more devices than units some compute a copy that is not used."""
-        return -(-self.units // self.devices)
+        """Units a device computes."""
+        return self.units // self.devices
 
     def arrange(self, x: Array) -> Array:
-        """[N, ...] in the order of the batch -> [devices * per_device, unit, ...], units in their order."""
+        """[N, ...] in the order of the batch -> [units, unit, ...], units in their order."""
         rest = x.shape[1:]
         units = x.reshape(self.group, self.units, self.unit // self.group, *rest).swapaxes(0, 1)
-        units = units.reshape(self.units, self.unit, *rest)
-        surplus = self.devices * self.per_device - self.units
-        return units[np.minimum(np.arange(self.units + surplus), self.units - 1)] if surplus else units
+        return units.reshape(self.units, self.unit, *rest)
 
     def mine(self, x: jax.Array) -> jax.Array:
         """[N, ...] of the whole batch -> [per_device, unit, ...] of this device; inside `shard_map` only."""
@@ -65,12 +62,23 @@ class Layout:
 
     def gather(self, x: jax.Array) -> jax.Array:
         """[per_device, ...] of every device -> [units, ...], everywhere; inside `shard_map` only."""
-        return lax.all_gather(x, AXIS, tiled=True)[: self.units]
+        return lax.all_gather(x, AXIS, tiled=True)
 
     def samples(self, x: jax.Array) -> jax.Array:
         """[per_device, unit, ...] of every device -> [N, ...], unit after unit."""
         every = self.gather(x)
         return every.reshape(self.batch_size, *every.shape[2:])
+
+    def in_batch_order(self, units: jax.Array) -> jax.Array:
+        """[units, unit, ...] -> [N, ...] in the order of the batch: undoes `arrange`."""
+        rest = units.shape[2:]
+        groups = units.reshape(self.units, self.group, self.unit // self.group, *rest).swapaxes(0, 1)
+        return groups.reshape(self.batch_size, *rest)
+
+    def cut(self, batch: Tree) -> list[Tree]:
+        """Each unit's share [unit, ...] of leaves [N, ...] in the order of the batch."""
+        arranged = jax.tree.map(self.arrange, batch)
+        return [jax.tree.map(lambda x: x[i], arranged) for i in range(self.units)]  # noqa: B023
 
     def mean(self, stacked: Tree) -> Tree:
         """Mean over all units of [per_device, ...] leaves, added in the units' order."""
@@ -88,9 +96,6 @@ class Layout:
         self, function: Callable[..., tuple[Any, Tree]], trips: jax.Array, *units: Any
     ) -> tuple[Any, Tree]:
         """function(*unit) -> (gradients, more): the gradients' mean over all units, and `more` as by `map_units`."""
-        if self.ordered:
-            stacked, more = self.map_units(function, trips, *units)
-            return self.mean(stacked), more
         total, more = self._loop(function, trips, units)
         return jax.tree.map(lambda g: lax.psum(g, AXIS) / self.units, total), more
 
@@ -145,7 +150,7 @@ def choose_layout(
                 f"batch_per_device={batch_per_device} has no meaning with deterministic: true, which computes {group} pictures "
                 "(discriminator.mbstd_group_size) at a time already; set batch_per_device: null"
             )
-        return Layout(batch_size, group, devices, group, ordered=True)
+        return Layout(batch_size, group, 1, group, ordered=True)  # which device computes which unit decides no bit
     if batch_size % devices:
         raise TrainingError(
             f"batch_size={batch_size} does not divide over {devices} devices: make it a multiple, "

@@ -19,6 +19,7 @@ from sg3x.training.history import history_row
 from sg3x.training.layout import Layout, choose_layout
 from sg3x.training.lifecycle import Interrupted, StopRequest, exclusive, stop_on_signals
 from sg3x.training.memory import check_memory, explain_out_of_memory
+from sg3x.training.ordered import make_programs
 from sg3x.training.problems import TrainingError, check_finite, explain_write
 from sg3x.training.processes import Agreement, barrier, from_first, is_first, pack, unpack
 from sg3x.training.programs import Programs, data_mesh, replicate
@@ -129,7 +130,7 @@ def _train(config: TrainConfig, segment: Segment, layout: Layout | None, images:
     nimg = int(state["nimg"])
     _tell(report, "compiling", nimg)
     mesh = data_mesh()
-    programs = Programs(config, mesh, state, layout)
+    programs = make_programs(config, mesh, state, layout)
     check_memory(programs.bytes, config, layout, mesh.size)
     snapshots = None
     if report is not None:

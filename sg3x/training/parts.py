@@ -1,4 +1,4 @@
-"""The phases of a step, computed unit by unit: gradient accumulation, and sums in an order that is the same on every layout.
+"""The phases of a step, computed unit by unit: gradient accumulation.
 
 The same random draws, losses and updates as in `training.step`, whose functions are used wherever a unit is a small batch
 of its own. What couples the whole batch is treated apart:
@@ -8,11 +8,13 @@ of its own. What couples the whole batch is treated apart:
   through one layer before the next one.
 * ADA's signs and the losses: from all logits.
 
-Everything here runs inside `jax.shard_map` over the axis "data": see `training.programs`.
+The phases run inside `jax.shard_map` over the axis "data": see `training.programs`. What they do with one unit, the
+functions named `..._unit`, `training.ordered` runs as programs of their own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -30,24 +32,36 @@ from sg3x.training.state import State, TrainConfig
 def generator_phase(config: TrainConfig, layout: Layout, state: State, trips: jax.Array) -> State:
     """`step.generator_phase`, unit by unit."""
     z = step.latents(config, state, "z_g")
-    (ws, powers), pull = jax.vjp(lambda g: _styles(config, g, state["g_buffers"], z), state["g"])
-    view, draws = _view(config, state, "augment_g")
+    (ws, powers), pull = jax.vjp(lambda g: styles(config, g, state["g_buffers"], z), state["g"])
+    unit = partial(generator_unit, config, state, powers)
+    mine = layout.mine(ws), _mine(layout, draws(config, state, "augment_g"))
+    (grads, d_powers), (d_ws, logits) = layout.mean_gradients(unit, trips, *mine)
+    (through_styles,) = pull((layout.in_batch_order(layout.gather(d_ws)) / layout.units, d_powers))
+    return finish_generator_phase(config, state, grads, through_styles, layout.samples(logits))
 
-    def unit(ws: jax.Array, draws: Draws | None) -> tuple[tuple[Params, Params], tuple[jax.Array, jax.Array]]:
-        def objective(g: Params, ws: jax.Array, powers: Params) -> tuple[jax.Array, jax.Array]:
-            images, _ = synthesis(g, state["g_buffers"], config.generator, ws, style_powers=powers)
-            logits = discriminator(state["d"], config.discriminator, view(images, draws))
-            return losses.generator_loss(logits), logits
 
-        (g, d_ws, d_powers), logits = jax.grad(objective, argnums=(0, 1, 2), has_aux=True)(state["g"], ws, powers)
-        return (g, d_powers), (d_ws, logits)
+def generator_unit(
+    config: TrainConfig, state: State, powers: Params, ws: jax.Array, drawn: Draws | None
+) -> tuple[tuple[Params, Params], tuple[jax.Array, jax.Array]]:
+    """G's loss on one unit: gradients of the weights and of the styles' powers; gradient of ws, logits."""
+    view = _view(config, state)
 
-    (grads, d_powers), (d_ws, logits) = layout.mean_gradients(unit, trips, layout.mine(ws), _mine(layout, draws))
-    (through_styles,) = pull((_in_batch_order(layout, d_ws) / layout.units, d_powers))
+    def objective(g: Params, ws: jax.Array, powers: Params) -> tuple[jax.Array, jax.Array]:
+        images, _ = synthesis(g, state["g_buffers"], config.generator, ws, style_powers=powers)
+        logits = discriminator(state["d"], config.discriminator, view(images, drawn))
+        return losses.generator_loss(logits), logits
+
+    (g, d_ws, d_powers), logits = jax.grad(objective, argnums=(0, 1, 2), has_aux=True)(state["g"], ws, powers)
+    return (g, d_powers), (d_ws, logits)
+
+
+def finish_generator_phase(
+    config: TrainConfig, state: State, grads: Params, through_styles: Params, logits: jax.Array
+) -> State:
+    """Adam's step of G, and what is measured."""
     grads = jax.tree.map(jnp.add, grads, through_styles)
     state = step.apply_generator(config, state, grads)
-    loss = losses.generator_loss(layout.samples(logits))
-    return step.measure(state, {"loss_g": loss, "grad_norm_g": step.norm(grads)})
+    return step.measure(state, {"loss_g": losses.generator_loss(logits), "grad_norm_g": step.norm(grads)})
 
 
 def discriminator_phase(
@@ -55,35 +69,49 @@ def discriminator_phase(
 ) -> State:  # fmt: skip
     """`step.discriminator_phase`, unit by unit; real: this device's units uint8[per_device, unit, R, R, C]."""
     fake, buffers = generate_units(config, layout, trips, state, step.latents(config, state, "z_d"))
-    view_fake, draws_fake = _view(config, state, "augment_fake")
-    view_real, draws_real = _view(config, state, "augment_real")
+    drawn = [_mine(layout, draws(config, state, purpose)) for purpose in ("augment_fake", "augment_real")]
+    unit = partial(discriminator_unit, config, state)
+    grads, logits = layout.mean_gradients(unit, trips, fake, real, *drawn)
+    state = {**state, "g_buffers": buffers}
+    return finish_discriminator_phase(config, state, grads, layout.samples(logits[0]), layout.samples(logits[1]))
 
-    def unit(fake: jax.Array, real: jax.Array, drawn: tuple) -> tuple[Params, tuple[jax.Array, jax.Array]]:
-        views = partial(view_fake, draws=drawn[0]), partial(view_real, draws=drawn[1])
-        grads, (_, *logits) = step.discriminator_gradients(
-            config, state["d"], fake, None, step.to_float(real), None, *views
-        )
-        return grads, (logits[0], logits[1])
 
-    drawn = _mine(layout, draws_fake), _mine(layout, draws_real)
-    grads, logits = layout.mean_gradients(unit, trips, fake, real, drawn)
-    state = step.apply_discriminator(config, {**state, "g_buffers": buffers}, grads)
-    fake_logits, real_logits = layout.samples(logits[0]), layout.samples(logits[1])
-    return step.finish_discriminator_phase(
-        state, grads, losses.discriminator_loss(fake_logits, real_logits), fake_logits, real_logits
-    )
+def discriminator_unit(
+    config: TrainConfig, state: State, fake: jax.Array, real: jax.Array, drawn_fake: Draws | None,
+    drawn_real: Draws | None,
+) -> tuple[Params, tuple[jax.Array, jax.Array]]:  # fmt: skip
+    """D's loss on one unit of generated pictures and one of real ones uint8: gradients; fake and real logits."""
+    view = _view(config, state)
+    views = partial(view, drawn=drawn_fake), partial(view, drawn=drawn_real)
+    real = step.to_float(real)
+    grads, (_, *logits) = step.discriminator_gradients(config, state["d"], fake, None, real, None, *views)
+    return grads, (logits[0], logits[1])
+
+
+def finish_discriminator_phase(
+    config: TrainConfig, state: State, grads: Params, fake_logits: jax.Array, real_logits: jax.Array
+) -> State:
+    """Adam's step of D, and what is counted and measured."""
+    state = step.apply_discriminator(config, state, grads)
+    loss = losses.discriminator_loss(fake_logits, real_logits)
+    return step.finish_discriminator_phase(state, grads, loss, fake_logits, real_logits)
 
 
 def r1_phase(config: TrainConfig, layout: Layout, state: State, trips: jax.Array, real: jax.Array) -> State:
     """`step.r1_phase`, unit by unit."""
-    view, draws = _view(config, state, "augment_r1")
-
-    def unit(real: jax.Array, draws: Draws | None) -> tuple[Params, tuple[jax.Array, jax.Array]]:
-        return step.r1_gradients(config, state["d"], step.to_float(real), None, partial(view, draws=draws))
-
-    grads, (penalty, logits) = layout.mean_gradients(unit, trips, real, _mine(layout, draws))
+    unit = partial(r1_unit, config, state)
+    drawn = _mine(layout, draws(config, state, "augment_r1"))
+    grads, (penalty, logits) = layout.mean_gradients(unit, trips, real, drawn)
     state = step.apply_discriminator(config, state, grads, r1=True)
     return step.finish_r1_phase(state, grads, jnp.mean(layout.gather(penalty)), layout.samples(logits))
+
+
+def r1_unit(
+    config: TrainConfig, state: State, real: jax.Array, drawn: Draws | None
+) -> tuple[Params, tuple[jax.Array, jax.Array]]:
+    """R1 on one unit of real pictures uint8: gradients; mean penalty, logits."""
+    view = partial(_view(config, state), drawn=drawn)
+    return step.r1_gradients(config, state["d"], step.to_float(real), None, view)
 
 
 def generate_units(
@@ -95,55 +123,63 @@ def generate_units(
     powers = style_powers(g, config.generator, ws)
     mine = layout.mine(ws)
 
-    def measured(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return x, jnp.mean(jnp.square(x.astype(jnp.float32)))
-
-    def first(ws: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return measured(synthesis_input(g, buffers, config.generator, ws[:, 0]))
-
-    x, squares = layout.map_units(first, trips, mine)
-    for i, layer in enumerate(layer_schedule(config.generator).layers, start=1):
+    x, squares = layout.map_units(partial(input_unit, config, g, buffers), trips, mine)
+    for i, layer in enumerate(layer_schedule(config.generator).layers):
         name = f"synthesis.{layer.name}.magnitude_ema"
-        magnitude = layout.mean(squares)
-        moved = magnitude + config.generator.magnitude_ema_beta * (buffers[name] - magnitude)
-        buffers = {**buffers, name: moved}
-
-        def one(x: jax.Array, ws: jax.Array, layer=layer, i=i, buffers=buffers) -> tuple[jax.Array, jax.Array]:
-            y, _ = synthesis_layer(
-                g, buffers, config.generator, layer, x, ws[:, i], style_power=powers.get(layer.name)
-            )  # fmt: skip
-            return measured(y)
-
+        buffers = {**buffers, name: moved_magnitude(config, buffers[name], layout.mean(squares))}
+        one = partial(layer_unit, config, i, g, buffers, powers.get(layer.name))
         x, squares = layout.map_units(one, trips, x, mine)
-    return x.astype(jnp.float32) * config.generator.output_scale, buffers
+    return x, buffers
 
 
-def _styles(config: TrainConfig, g: Params, buffers: Params, z: jax.Array) -> tuple[jax.Array, Params]:
+def input_unit(config: TrainConfig, g: Params, buffers: Params, ws: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """What synthesis starts from for one unit of ws[n, num_ws, w_dim], and its mean square."""
+    return _measured(synthesis_input(g, buffers, config.generator, ws[:, 0]))
+
+
+def layer_unit(
+    config: TrainConfig, i: int, g: Params, buffers: Params, power: jax.Array | None, x: jax.Array, ws: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """One unit through layer i with the moved buffers, and its mean square; after the last layer the pictures, scaled."""
+    layers = layer_schedule(config.generator).layers
+    x, _ = synthesis_layer(g, buffers, config.generator, layers[i], x, ws[:, i + 1], style_power=power)
+    return _measured(x.astype(jnp.float32) * config.generator.output_scale if i == len(layers) - 1 else x)
+
+
+def _measured(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return x, jnp.mean(jnp.square(x.astype(jnp.float32)))
+
+
+def moved_magnitude(config: TrainConfig, ema: jax.Array, magnitude: jax.Array) -> jax.Array:
+    """A layer's magnitude EMA after the mean square of its input over the whole batch was counted in."""
+    return magnitude + config.generator.magnitude_ema_beta * (ema - magnitude)
+
+
+def styles(config: TrainConfig, g: Params, buffers: Params, z: jax.Array) -> tuple[jax.Array, Params]:
     """ws and the styles' powers of the whole batch."""
     ws, _ = mapping(g, buffers, config.generator, z)
     return ws, style_powers(g, config.generator, ws)
 
 
-def _view(config: TrainConfig, state: State, purpose: str):
-    """(what happens to a unit's pictures on their way into D, the draws of the whole batch or None)."""
-    blurred = step.blur_view(config, state)
+def draws(config: TrainConfig, state: State, purpose: str) -> Draws | None:
+    """The augmentation's draws for the whole batch; None: nothing is augmented."""
     if not config.augment.enabled:
-        return (lambda images, draws: blurred(images)), None
+        return None
     side, channels = config.discriminator.img_resolution, config.discriminator.img_channels
-    draws = draw(config.augment, step.key(config, state, purpose), config.batch_size, side, side, channels)
-
-    def view(images: jax.Array, draws: Draws) -> jax.Array:
-        return apply(blurred(images), state["ada"]["p"], draws, config=config.augment)
-
-    return view, draws
+    return draw(config.augment, step.key(config, state, purpose), config.batch_size, side, side, channels)
 
 
-def _mine(layout: Layout, draws: Draws | None) -> Draws | None:
-    return jax.tree.map(layout.mine, draws)
+def _view(config: TrainConfig, state: State) -> Callable[..., jax.Array]:
+    """What happens to a unit's pictures on their way into D, given the unit's draws."""
+    blurred = step.blur_view(config, state)
+
+    def view(images: jax.Array, drawn: Draws | None) -> jax.Array:
+        return blurred(images) if drawn is None else apply(
+            blurred(images), state["ada"]["p"], drawn, config=config.augment
+        )  # fmt: skip
+
+    return view
 
 
-def _in_batch_order(layout: Layout, x: jax.Array) -> jax.Array:
-    """[per_device, unit, ...] of every device -> [N, ...] in the order of the batch: undoes `Layout.arrange`."""
-    every, k = layout.gather(x), layout.unit // layout.group
-    rest = every.shape[2:]
-    return every.reshape(layout.units, layout.group, k, *rest).swapaxes(0, 1).reshape(layout.batch_size, *rest)
+def _mine(layout: Layout, drawn: Draws | None) -> Draws | None:
+    return jax.tree.map(layout.mine, drawn)

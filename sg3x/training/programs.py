@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
 from sg3x.training import parts, step
 from sg3x.training.layout import AXIS, Layout
@@ -36,7 +36,7 @@ class Programs:
     def __init__(self, config: TrainConfig, mesh: Mesh, state: State, layout: Layout | None = None) -> None:
         started = time.perf_counter()
         self.config, self.mesh, self.layout = config, mesh, layout
-        self.replicated = NamedSharding(mesh, REPLICATED)
+        self.replicated: Sharding = NamedSharding(mesh, REPLICATED)
         self.split = NamedSharding(mesh, PartitionSpec(AXIS))
         side, channels = config.discriminator.img_resolution, config.discriminator.img_channels
         lead = (config.batch_size,) if layout is None else (layout.devices * layout.per_device, layout.unit)
@@ -44,7 +44,7 @@ class Programs:
         with explain_out_of_memory(config, layout, mesh.size):
             self.compiled = self._compile(state)
         self.seconds = time.perf_counter() - started
-        self.bytes = {name: program_bytes(program) for name, program in self.compiled.items()}
+        self.bytes = self.count_bytes()
         self.queued: deque[jax.Array] = deque()  # image counters of steps under way: copies that are not donated
 
     @cached_property
@@ -90,10 +90,13 @@ class Programs:
                 name: jax.jit(phase, donate_argnums=0, out_shardings=out.get(name, shardings)).lower(shapes, *more)
                 for name, (phase, more) in self._phases().items()
             }
-        options = _compiler_options() if self.layout is not None and self.layout.ordered else None
         with ThreadPoolExecutor() as pool:  # XLA compiles outside Python's lock
-            programs = pool.map(lambda program: program.compile(compiler_options=options), lowered.values())
+            programs = pool.map(lambda program: program.compile(), lowered.values())
             return dict(zip(lowered, programs, strict=True))
+
+    def count_bytes(self) -> dict[str, int]:
+        """What each phase takes of a device, by the compiler's count."""
+        return {name: program_bytes(program) for name, program in self.compiled.items()}
 
     def describe(self) -> str:
         """How long compiling took, and what each phase needs of a device by the compiler's count."""
@@ -104,14 +107,14 @@ class Programs:
         """What is in the order of the batch [N, ...], in the order that these programs take it."""
         return rows if self.layout is None else self.layout.arrange(rows)
 
-    def place(self, local: np.ndarray) -> jax.Array:
+    def place(self, local: np.ndarray) -> Any:
         """This process's part of an arranged batch of pictures, on its devices."""
         if jax.process_count() == 1:
             return jax.device_put(local, self.split)
         with jax.transfer_guard("allow"):  # meant, but not counted as an explicit transfer
             return jax.make_array_from_process_local_data(self.split, local, self.batch_shape)
 
-    def local_rows(self) -> slice:
+    def local_rows(self) -> Any:
         """Which rows of an arranged batch are on this process's devices."""
         places = self.split.addressable_devices_indices_map(self.batch_shape).values()
         spans = [index[0].indices(self.batch_shape[0])[:2] for index in places if index is not None]
@@ -122,7 +125,7 @@ class Programs:
         while len(self.queued) > ahead:
             jax.block_until_ready(self.queued.popleft())
 
-    def __call__(self, state: State, batch: jax.Array, step_number: int) -> State:
+    def __call__(self, state: State, batch: Any, step_number: int) -> State:
         """One whole training step, queued."""
         state = self.compiled["G"](state, *self.trips)
         state = self.compiled["D"](state, *self.trips, batch)
@@ -133,7 +136,7 @@ class Programs:
         return state
 
 
-def replicate(tree: Any, sharding: NamedSharding) -> Any:
+def replicate(tree: Any, sharding: Sharding) -> Any:
     """Host values, the same in every process, onto all devices."""
 
     if jax.process_count() == 1:
@@ -145,10 +148,3 @@ def replicate(tree: Any, sharding: NamedSharding) -> Any:
 
     with jax.transfer_guard("allow"):  # meant, but not counted as an explicit transfer
         return jax.tree.map(one, tree)
-
-
-def _compiler_options() -> dict[str, Any] | None:
-    """What a platform needs so that one program always adds in the same order."""
-    if jax.default_backend() == "gpu":
-        return {"xla_gpu_deterministic_ops": True, "xla_gpu_autotune_level": 0}
-    return None
