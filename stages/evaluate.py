@@ -32,7 +32,7 @@ def evaluate() -> None:
         progress=progress("samples scored"),
     )
     RESULTS.mkdir(exist_ok=True)
-    metrics = {**found.metrics, "model_sha256": hash_file(MODEL / WEIGHTS)[:16]}
+    metrics = {**found.metrics, "model_sha256": hash_file(MODEL / WEIGHTS)}
     text = json.dumps(metrics, indent=1) + "\n"
     atomic_write(RESULTS / "metrics.json", text.encode())
     atomic_write(RESULTS / "neighbours.json", (json.dumps(found.neighbours, indent=1) + "\n").encode())

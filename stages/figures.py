@@ -58,7 +58,7 @@ def _draw_analysis(folder: Path, generator: Generator, metrics: dict[str, Any], 
     chosen = [entry["seed"] for entries in found.values() for entry in entries]
     ws = walk_keyframes(generator, chosen)
     samples = dict(zip(chosen, draw(generator, ws, batch=params.batch_size), strict=True))
-    ratio = next(value for key, value in metrics.items() if key.startswith("neighbour_ratio"))
+    ratio = next((value for key, value in metrics.items() if key.startswith("neighbour_ratio")), None)
     images, _ = load_arrays(ARRAYS)
     sheet = neighbour_sheet(found, samples.__getitem__, images, size=params.size * 3 // 4, ratio=ratio)
     save_png(folder / "neighbours.png", sheet)

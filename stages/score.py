@@ -40,8 +40,8 @@ def score() -> None:
     )
     save_png(RESULTS / "grids" / f"{kimg}.png", grid)
     (RESULTS / "segments").mkdir(parents=True, exist_ok=True)
-    # The manifest holds every file's sha256, so its own names the whole checkpoint; 16 digits keep tables narrow.
-    lineage = {"checkpoint_sha256": hash_file(CHECKPOINTS / kimg / "manifest.json")[:16]}
+    # The manifest holds every file's sha256, so its own names the whole checkpoint.
+    lineage = {"checkpoint_sha256": hash_file(CHECKPOINTS / kimg / "manifest.json")}
     text = json.dumps({"kimg": meta["nimg"] / 1000, **result, **lineage}, indent=1) + "\n"
     atomic_write(RESULTS / "segments" / f"{kimg}.json", text.encode())
     print(text)

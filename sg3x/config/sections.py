@@ -143,7 +143,7 @@ class Features(Section):
 class Evaluate(Section):
     """Scores of every segment and of the final model."""
 
-    num_samples: Annotated[int, Field(ge=2)] = 2000
+    num_samples: Annotated[int, Field(ge=4)] = 2000
     first_seed: Seed = 0
     batch_size: PositiveInt = 32
     equivariance_samples: PositiveInt = 256

@@ -22,6 +22,7 @@ from sg3x.metrics.transforms import pseudo_rotate, rotate, translate_fractional,
 METRICS = ("eq_t", "eq_t_frac", "eq_r")
 TRANSLATE_MAX = 0.125  # of the picture's side
 ROTATE_MAX = 1.0  # of half a turn
+BATCH = 16  # pictures that share a motion; its own, so that no number hangs on how many fit into memory elsewhere
 _STREAM = 0x5EED_E001  # keeps the draws of motions apart from the latents of the same seeds
 
 
@@ -38,7 +39,7 @@ def equivariance(
     generator: Any,
     *,
     num_samples: int = 256,
-    batch: int = 16,
+    batch: int = BATCH,
     first_seed: int = 0,
     metrics: Sequence[str] = METRICS,
     labels: Any = None,
@@ -98,7 +99,7 @@ def measure_equivariance(
     error, count = dict.fromkeys(metrics, 0.0), dict.fromkeys(metrics, 0.0)
     for (z, c), motion in zip(batches, motions, strict=True):
         ws = generator.mapping(z, c)
-        original = generator.synthesis(ws, transform=np.eye(3))  # not the generator's own transform, if it has one
+        original = _drawn(generator, ws, np.eye(3))  # not the generator's own transform, if it has one
         for name in metrics:
             for moved, reference, mask in _pairs(generator, ws, original, motion, name):
                 difference = np.square(np.asarray(moved, np.float64) - np.asarray(reference, np.float64))
@@ -110,7 +111,7 @@ def measure_equivariance(
 def _pairs(generator: Any, ws: Any, original: Any, motion: Motion, name: str) -> Iterator[tuple[Any, Any, np.ndarray]]:
     """(what the generator draws with its coordinates moved, the original moved ideally, mask) for one metric."""
     if name == "eq_r":
-        drawn = generator.synthesis(ws, transform=rotation_input(motion.angle))
+        drawn = _drawn(generator, ws, rotation_input(motion.angle))
         reference, mask = rotate(original, motion.angle)
         # The ideal rotation loses the corners of the spectrum; the drawing must lose them too to be compared.
         drawn, pseudo_mask = pseudo_rotate(drawn, motion.angle)
@@ -119,10 +120,15 @@ def _pairs(generator: Any, ws: Any, original: Any, motion: Motion, name: str) ->
         side = generator.resolution
         whole = tuple(round(t * side) / side for t in motion.integer)
         reference, mask = translate_integer(original, *whole)
-        yield generator.synthesis(ws, transform=translation_input(*whole)), reference, mask
+        yield _drawn(generator, ws, translation_input(*whole)), reference, mask
     else:
         reference, mask = translate_fractional(original, *motion.fractional)
-        yield generator.synthesis(ws, transform=translation_input(*motion.fractional)), reference, mask
+        yield _drawn(generator, ws, translation_input(*motion.fractional)), reference, mask
+
+
+def _drawn(generator: Any, ws: Any, matrix: np.ndarray) -> Any:
+    """All of a batch under one transform, by the program that `sg3x.drawing.pictures.draw` runs for films too."""
+    return generator.synthesis(ws, transform=np.broadcast_to(matrix, (len(ws), 3, 3)))
 
 
 def psnr(squared_error: float, count: float) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 
 from sg3x.drawing.pictures import sample_images
 from sg3x.drawing.plain import PlainGenerator
-from sg3x.metrics.equivariance import METRICS, equivariance
+from sg3x.metrics.equivariance import BATCH, METRICS, equivariance
 from sg3x.metrics.extractor import Extractor, Progress, extractor_from_record
 from sg3x.metrics.features import steady_algebra
 from sg3x.metrics.memorisation import Memorisation, memorisation
@@ -23,6 +23,8 @@ from sg3x.metrics.spectrum import SpectrumSum, decibel_ratio, spectrum_scores
 
 Flat = dict[str, float | int | str]
 _FEW_FOR_MANIFOLDS = 1000  # below this, precision, recall, density and coverage move with the count
+LEAST_SAMPLES = 4  # precision and recall reach to the 3rd neighbour,
+_LEAST_PICTURES = 6  # coverage to the 5th
 _SMALLEST_ROTATED = 32  # pixels
 _SHOWN = 6  # samples on each half of the sheet of nearest neighbours
 _NEIGHBOURS = 3  # training images beside each
@@ -103,25 +105,38 @@ def evaluate_generator(
     """All that docs/metrics.md defines, deterministic by the first seed.
 
     Args:
-        equivariance_samples: pictures that are moved; rounded up to whole batches.
+        equivariance_samples: pictures that are moved; rounded up to whole batches of 16, each moved by one draw.
         path_samples: pairs of latents.
         lpips_path: LPIPS's file, for PPL; None: the path length is measured in the extractor's features.
         progress: called with (samples done, all).
+
+    Raises:
+        ValueError: too few samples or pictures, before anything is computed.
     """
     reference, extractor, first_seed = scoring.reference, scoring.extractor, scoring.seeds.start
+    _check_counts(scoring)
     features, spectrum = _features_and_spectrum(generator, scoring, progress)
     metrics = score_features(features, reference)
-    with steady_algebra(extractor.dimension):
+    with steady_algebra(reference.features, features):
         found = memorisation(reference.features, features, originals=reference.originals, k=_NEIGHBOURS)
         metrics |= _manifolds(reference, features, found, extractor.suffix)
     metrics |= _smoothness(generator, scoring, lpips_path, path_samples)
-    metrics |= _equivariance(generator, equivariance_samples, first_seed, scoring.batch)
+    metrics |= _equivariance(generator, equivariance_samples, first_seed)
     metrics |= {name: rounded(value) for name, value in spectrum_scores(spectrum, reference.spectrum).items()}
     return Evaluation(
         _caveat_last(metrics | {"first_seed": first_seed}, reference),
         _spectrum_rows(reference.spectrum, spectrum),
         _neighbour_sheet(found, first_seed),
     )
+
+
+def _check_counts(scoring: Scoring) -> None:
+    pictures = scoring.reference.originals
+    if len(scoring.seeds) < LEAST_SAMPLES or pictures < _LEAST_PICTURES:
+        raise ValueError(
+            f"{len(scoring.seeds)} samples (evaluate.num_samples) and {pictures} pictures; allowed are {LEAST_SAMPLES} and "
+            f"more samples and {_LEAST_PICTURES} and more pictures: recall and coverage look that far for neighbours"
+        )
 
 
 def _samples(generator: Any, scoring: Scoring, progress: Progress | None) -> Iterator[np.ndarray]:
@@ -163,7 +178,7 @@ def _manifolds(reference: Reference, features: np.ndarray, found: Memorisation, 
         "authenticity": found.authenticity,
         "neighbour_ratio": found.neighbour_ratio,
     }
-    return {f"{name}{suffix}": rounded(value) for name, value in values.items()}
+    return {f"{name}{suffix}": rounded(value) for name, value in values.items() if value is not None}
 
 
 def _smoothness(generator: Any, scoring: Scoring, lpips_path: str | None, pairs: int) -> Flat:
@@ -173,15 +188,15 @@ def _smoothness(generator: Any, scoring: Scoring, lpips_path: str | None, pairs:
     return found | ({"lpips_sha256": sha256} if sha256 else {})
 
 
-def _equivariance(generator: Any, samples: int, first_seed: int, batch: int) -> Flat:
+def _equivariance(generator: Any, samples: int, first_seed: int) -> Flat:
     """EQ-T, EQ-T_frac and EQ-R, and EQ-T of the same weights without the alias-free parts to compare with.
 
     A perfect one, infinitely many dB, has no place in JSON and is left out; so is EQ-R of pictures below 32 pixels, where
     the ideal rotation's margins leave next to nothing to compare.
     """
-    count = -(-samples // batch) * batch
+    count = -(-samples // BATCH) * BATCH
     names = METRICS if generator.resolution >= _SMALLEST_ROTATED else tuple(n for n in METRICS if n != "eq_r")
-    draws: dict[str, int] = {"num_samples": count, "batch": batch, "first_seed": first_seed}
+    draws: dict[str, int] = {"num_samples": count, "first_seed": first_seed}
     found = equivariance(generator, metrics=names, **draws)
     plain = equivariance(PlainGenerator(generator), metrics=("eq_t",), **draws)
     found["eq_t_plain"] = plain["eq_t"]
@@ -192,6 +207,8 @@ def _equivariance(generator: Any, samples: int, first_seed: int, batch: int) -> 
 def _caveat_last(metrics: Flat, reference: Reference) -> Flat:
     """The metrics with everything that limits them said in one line, behind them."""
     said = [str(metrics["caveat"])] if "caveat" in metrics else []
+    if not any(key.startswith("neighbour_ratio") for key in metrics):
+        said.append("no neighbour ratio, as more than half of the pictures have an exact duplicate")
     least = min(int(metrics["num_fake"]), reference.originals)
     if least < _FEW_FOR_MANIFOLDS:
         said.append(f"{least} images are few for precision to coverage")

@@ -7,7 +7,7 @@ import contextlib
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-_SMALL = 512  # features
+_SMALL = 2**21  # numbers in a set: 8,000 pictures of 256 features
 
 
 def checked_features(features: np.ndarray, *, minimum: int = 2, name: str = "features") -> np.ndarray:
@@ -41,10 +41,11 @@ def checked_pair(real: np.ndarray, fake: np.ndarray) -> tuple[np.ndarray, np.nda
     return real, fake
 
 
-def steady_algebra(dimension: int) -> contextlib.AbstractContextManager[object]:
-    """One thread for the linear algebra of few features, inside the block.
+def steady_algebra(*features: np.ndarray) -> contextlib.AbstractContextManager[object]:
+    """One thread for the linear algebra of small sets of features, inside the block.
 
-    Small matrices gain nothing from more: on a busy machine the threads wait for each other (31 s of CPU instead of 0.6 for a
-    score of 256 features), and the last bits depend on how many there are.
+    They gain nothing from more: on a busy machine the threads wait for each other (31 s of CPU instead of 0.6 for a score of
+    2,000 by 256 features), and the last bits depend on how many there are. Large ones (50,000 samples, or Inception's 2,048
+    features) would take minutes or hours on one.
     """
-    return threadpool_limits(1) if dimension <= _SMALL else contextlib.nullcontext()
+    return threadpool_limits(1) if max(map(np.size, features)) <= _SMALL else contextlib.nullcontext()

@@ -63,15 +63,13 @@ def frechet_distance(mu1: np.ndarray, sigma1: np.ndarray, mu2: np.ndarray, sigma
         raise ValueError(f"shapes do not belong together: {shapes}; needed are [D], [D] and [D, D], [D, D]")
     if not all(np.isfinite(a).all() for a in (mu1, mu2, sigma1, sigma2)):
         raise ValueError("mean or covariance holds NaN or infinity; allowed are finite numbers")
-    difference = mu1 - mu2
-    trace = np.trace(sigma1) + np.trace(sigma2) - 2.0 * trace_of_product_sqrt(sigma1, sigma2)
-    # Both terms are non-negative in exact arithmetic; identical sets may round to -1e-12.
-    return float(difference @ difference + max(trace, 0.0))
+    one, other = (FrechetTarget(m, float(np.trace(s)), _factor(s)) for m, s in ((mu1, sigma1), (mu2, sigma2)))
+    return one.distance_between(other)
 
 
 @dataclass(frozen=True)
 class FrechetTarget:
-    """A set of features that many others are measured against: its half of the work is done once.
+    """A set of features as a Gaussian, ready to be measured against many others: its half of the work is done once.
 
     Attributes:
         mu: float64[D].
@@ -91,10 +89,14 @@ class FrechetTarget:
 
     def distance(self, features: np.ndarray) -> float:
         """`frechet_distance` of features float[M, D] to the target."""
-        mu, factor = _mean_and_factor(features)
-        difference = mu - self.mu
-        root = float(np.linalg.svd(self.factor.T @ factor, compute_uv=False).sum())
-        return float(difference @ difference + max(self.trace + float((factor**2).sum()) - 2.0 * root, 0.0))
+        return self.distance_between(FrechetTarget.of(features))
+
+    def distance_between(self, other: FrechetTarget) -> float:
+        """d² of the two Gaussians."""
+        difference = self.mu - other.mu
+        trace = self.trace + other.trace - 2.0 * _root_trace(self.factor, other.factor)
+        # Both terms are non-negative in exact arithmetic; identical sets may round to -1e-12.
+        return float(difference @ difference + max(trace, 0.0))
 
 
 def _mean_and_factor(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -117,7 +119,11 @@ def trace_of_product_sqrt(sigma1: np.ndarray, sigma2: np.ndarray) -> float:
     Args:
         sigma1, sigma2: float64[D, D].
     """
-    return float(np.linalg.svd(_factor(sigma1).T @ _factor(sigma2), compute_uv=False).sum())
+    return _root_trace(_factor(sigma1), _factor(sigma2))
+
+
+def _root_trace(factor1: np.ndarray, factor2: np.ndarray) -> float:
+    return float(np.linalg.svd(factor1.T @ factor2, compute_uv=False).sum())
 
 
 def _factor(sigma: np.ndarray) -> np.ndarray:

@@ -68,12 +68,27 @@ def kernel_distances(
     return np.array([_squared_mmd(real[chosen_real], fake[chosen_fake]) for chosen_real, chosen_fake in draws])
 
 
+def cubic_kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """float64[n, m] of rows float64[n, D] and [m, D]."""
+    return (a @ b.T / a.shape[1] + 1.0) ** 3
+
+
+def kernel_sum(a: np.ndarray, b: np.ndarray) -> float:
+    """Over all pairs of rows, a block of them at a time."""
+    return float(sum(cubic_kernel(a[start : start + 1024], b).sum() for start in range(0, len(a), 1024)))
+
+
+def kernel_trace(a: np.ndarray) -> float:
+    """Sum over each row with itself."""
+    return float(((((a**2).sum(axis=1)) / a.shape[1] + 1.0) ** 3).sum())
+
+
+def unbiased_mmd(within_x: float, m: int, within_y: float, n: int, between: float) -> float:
+    """Equation 4 of the paper from sums of the kernel: over different rows of m, of n, and over pairs of one of each."""
+    return within_x / (m * (m - 1)) + within_y / (n * (n - 1)) - 2.0 * between / (m * n)
+
+
 def _squared_mmd(x: np.ndarray, y: np.ndarray) -> float:
-    """Unbiased squared MMD of float64[m, D] and float64[m, D]; equation 4 of the paper with the cubic kernel."""
-    m, dim = x.shape
-
-    def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return (a @ b.T / dim + 1.0) ** 3
-
-    within = kernel(x, x) + kernel(y, y)
-    return float((within.sum() - np.trace(within)) / (m * (m - 1)) - 2.0 * kernel(x, y).sum() / m**2)
+    """Unbiased squared MMD of float64[m, D] and float64[n, D]."""
+    within_x, within_y = (kernel_sum(rows, rows) - kernel_trace(rows) for rows in (x, y))
+    return unbiased_mmd(within_x, len(x), within_y, len(y), kernel_sum(x, y))

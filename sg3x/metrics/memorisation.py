@@ -23,13 +23,13 @@ class Memorisation:
     """Nearest training images of every sample.
 
     Attributes:
-        neighbour_ratio: see the module.
+        neighbour_ratio: see the module; None where more than half of the training images have an exact duplicate.
         authenticity: see the module; 0.5 to 0.6 for new draws of the training images' own distribution.
         rows: int64[M, k] training rows, nearest first.
         distances: float64[M, k] to them.
     """
 
-    neighbour_ratio: float
+    neighbour_ratio: float | None
     authenticity: float
     rows: np.ndarray
     distances: np.ndarray
@@ -61,9 +61,8 @@ def memorisation(real: np.ndarray, fake: np.ndarray, *, originals: int | None = 
     rows, distances = nearest(fake, real, k)
     authentic = distances[:, 0] > own[rows[:, 0] % count]
     typical = float(np.median(own))
-    if typical == 0:
-        raise ValueError("more than half of the training images have an exact duplicate: nothing to compare with")
-    return Memorisation(float(np.median(distances[:, 0])) / typical, float(authentic.mean()), rows, distances)
+    ratio = float(np.median(distances[:, 0])) / typical if typical > 0 else None
+    return Memorisation(ratio, float(authentic.mean()), rows, distances)
 
 
 def _distance_to_others(real: np.ndarray, originals: int) -> np.ndarray:

@@ -30,7 +30,7 @@ class Reference:
         extractor: record of what computed them, for `extractor_from_record`.
         dataset_fingerprint: of the images they are features of.
         originals: how many of the rows are pictures; the rest, if any, are their mirror images.
-        spectrum: power spectrum float64[R/2] of the images, see `sg3x.metrics.spectrum`; empty where it is not known.
+        spectrum: power spectrum float64[R/2] of the images, see `sg3x.metrics.spectrum`.
     """
 
     features: np.ndarray
@@ -54,9 +54,8 @@ def compute_reference(
         originals: how many of them are pictures, the rest being their mirror images; None: all.
     """
     features = extractor.features(images, progress=progress)
-    spectrum = spectrum_of(images) if images.shape[1] >= 8 else np.empty(0)
     count = len(features) if originals is None else originals
-    return Reference(features, extractor.record(), dataset_fingerprint, count, spectrum)
+    return Reference(features, extractor.record(), dataset_fingerprint, count, spectrum_of(images))
 
 
 def save_reference(folder: Path, reference: Reference) -> None:
@@ -132,7 +131,7 @@ def score_features(fake: np.ndarray, reference: Reference) -> dict[str, float | 
 
 
 def _distances(fake: np.ndarray, reference: Reference) -> dict[str, float | None]:
-    with steady_algebra(fake.shape[1]):
+    with steady_algebra(reference.features, fake):
         frechet = frechet_estimate(reference.features, fake)
         kernel, kernel_stderr = kernel_estimate(reference.features, fake)
     name = str(reference.extractor["metric"])

@@ -37,7 +37,7 @@ class SpectrumSum:
             self._count += len(x)
 
     def rings(self) -> np.ndarray:
-        """float64[R/2]: mean power at 1, 2, ..., R/2 periods per picture; total power of white noise is its variance."""
+        """float64[R/2]: mean power at 1, 2, ..., R/2 periods per picture; white noise has its variance in every ring."""
         if self._count == 0:
             raise ValueError("the power spectrum of no pictures; allowed are 1 and more")
         normal = self._count * (_window(self.resolution) ** 2).sum()

@@ -16,6 +16,7 @@ import numpy as np
 
 from sg3x.metrics.features import checked_pair
 from sg3x.metrics.frechet import FrechetTarget
+from sg3x.metrics.kernel import kernel_sum, kernel_trace, unbiased_mmd
 
 GROUPS = 20
 KERNEL_ROWS = 10_000  # rows of each set that the kernel distance uses at most: its matrix grows with the square
@@ -53,10 +54,12 @@ def frechet_estimate(real: np.ndarray, fake: np.ndarray, *, seed: int = 0) -> Fr
     stderr = None
     if len(fake) >= 2 * GROUPS:
         stderr = _jackknife([target.distance(np.delete(fake, rows, axis=0)) for rows in _groups(len(fake))])
-    return FrechetEstimate(target.distance(fake), stderr, _extrapolated(target, fake, seed))
+    distance = target.distance(fake)
+    return FrechetEstimate(distance, stderr, _extrapolated(target, fake, distance, seed))
 
 
-def _extrapolated(target: FrechetTarget, fake: np.ndarray, seed: int) -> float | None:
+def _extrapolated(target: FrechetTarget, fake: np.ndarray, whole: float, seed: int) -> float | None:
+    """The line's value at 1/N = 0; `whole` is the distance of all samples, its first point."""
     smallest = int(_SMALLEST * len(fake))
     if smallest <= fake.shape[1]:
         return None
@@ -64,7 +67,8 @@ def _extrapolated(target: FrechetTarget, fake: np.ndarray, seed: int) -> float |
     inverse = np.linspace(1 / len(fake), 1 / smallest, _POINTS)
     rng = np.random.RandomState(seed)
     counts = np.rint(1 / inverse).astype(int)
-    found = [target.distance(fake[rng.permutation(len(fake))[:count]]) for count in counts]
+    subsets = [rng.permutation(len(fake))[:count] for count in counts]
+    found = [whole, *(target.distance(fake[rows]) for rows in subsets[1:])]
     return float(np.polynomial.Polynomial.fit(1 / counts, found, 1).convert().coef[0])
 
 
@@ -85,21 +89,20 @@ def kernel_estimate(real: np.ndarray, fake: np.ndarray, *, seed: int = 0) -> tup
     real, fake = (
         x if len(x) <= KERNEL_ROWS else x[np.sort(rng.permutation(len(x))[:KERNEL_ROWS])] for x in (real, fake)
     )
-    groups = _groups(len(fake))
-    within_real = _off_diagonal_mean(real)
+    groups = [fake[rows] for rows in _groups(len(fake))]
     # Sums of the kernel between the samples' groups, and of each group with the real rows: all the jackknife needs.
-    between, trace = _group_sums(fake, groups)
-    crossed = np.array([_kernel_sum(fake[rows], real) for rows in groups])
+    within_real, within_fake = kernel_sum(real, real) - kernel_trace(real), _group_sums(groups)
+    between = np.array([kernel_sum(rows, real) for rows in groups])
 
     def estimate(kept: np.ndarray) -> float:
         count = sum(len(groups[g]) for g in kept)
-        within = between[np.ix_(kept, kept)].sum() - trace[kept].sum()
-        return within_real + within / (count * (count - 1)) - 2.0 * crossed[kept].sum() / (count * len(real))
+        within = float(within_fake[np.ix_(kept, kept)].sum())
+        return unbiased_mmd(within_real, len(real), within, count, float(between[kept].sum()))
 
     everything = np.arange(len(groups))
     if len(fake) < 2 * GROUPS:
-        return float(estimate(everything)), None
-    return float(estimate(everything)), _jackknife([estimate(np.delete(everything, g)) for g in everything])
+        return estimate(everything), None
+    return estimate(everything), _jackknife([estimate(np.delete(everything, g)) for g in everything])
 
 
 def _groups(count: int) -> list[np.ndarray]:
@@ -113,23 +116,11 @@ def _jackknife(left_out: list[float]) -> float:
     return float(np.sqrt((len(values) - 1) * ((values - values.mean()) ** 2).mean()))
 
 
-def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return (a @ b.T / a.shape[1] + 1.0) ** 3
-
-
-def _kernel_sum(a: np.ndarray, b: np.ndarray) -> float:
-    return float(sum(_kernel(a[start : start + 1024], b).sum() for start in range(0, len(a), 1024)))
-
-
-def _diagonal(a: np.ndarray) -> np.ndarray:
-    return ((a**2).sum(axis=1) / a.shape[1] + 1.0) ** 3
-
-
-def _off_diagonal_mean(a: np.ndarray) -> float:
-    return (_kernel_sum(a, a) - float(_diagonal(a).sum())) / (len(a) * (len(a) - 1))
-
-
-def _group_sums(a: np.ndarray, groups: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel sums between groups float64[G, G], and of each group's diagonal float64[G]."""
-    sums = np.array([[_kernel_sum(a[one], a[other]) for other in groups] for one in groups])
-    return sums, np.array([_diagonal(a[rows]).sum() for rows in groups])
+def _group_sums(groups: list[np.ndarray]) -> np.ndarray:
+    """Kernel sums float64[G, G] between groups of rows, no row with itself."""
+    sums = np.zeros((len(groups), len(groups)))
+    for one, rows in enumerate(groups):
+        for other in range(one):
+            sums[one, other] = sums[other, one] = kernel_sum(rows, groups[other])
+        sums[one, one] = kernel_sum(rows, rows) - kernel_trace(rows)
+    return sums

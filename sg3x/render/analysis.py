@@ -12,6 +12,9 @@ from sg3x.render.images import enlarge
 from sg3x.render.plotting import BLUE, GREY, ORANGE, new_figure, save_figure
 from sg3x.render.sheets import Sheet
 
+_GAP = 4  # pixels between pictures
+_BETWEEN = 24  # and between halves of the sheet, and rows
+
 
 def plot_spectrum(path: Path, rows: Sequence[dict[str, str]]) -> None:
     """Power of real pictures and samples over frequency, and their ratio, as PNG.
@@ -47,7 +50,7 @@ def neighbour_sheet(
     real: np.ndarray,
     *,
     size: int,
-    ratio: float,
+    ratio: float | None,
 ) -> np.ndarray:
     """Samples with the training images nearest to them in feature space, as uint8[H, W, 3].
 
@@ -56,30 +59,39 @@ def neighbour_sheet(
         sample: the picture uint8[R, R, C] of a seed.
         real: uint8[N, R, R, C], the training array.
         size: side of a picture.
-        ratio: the neighbour ratio, written above.
+        ratio: the neighbour ratio, written above where there is one.
     """
-    gap, neighbours = 4, len(found["first"][0]["rows"])
-    half = (1 + neighbours) * (size + gap) + 3 * gap
-    sheet = Sheet(32 + 2 * half + 24)
+    half = (1 + len(found["first"][0]["rows"])) * (size + _GAP) + 3 * _GAP
+    sheet = Sheet(32 + 2 * half + _BETWEEN)
     sheet.words("Does it repeat its training pictures?", size=18, bold=True)
     sheet.space(2)
-    sheet.words(
-        f"Samples (left of each row) and the training pictures nearest to them in feature space, with the distance. "
-        f"Neighbour ratio {ratio:.2f}: samples lie that many times as far from the training pictures as these from each "
-        "other; copies would give 0.", size=13, faint=True,
-    )  # fmt: skip
+    said = "Samples (left of each row) and the training pictures nearest to them in feature space, with the distance."
+    if ratio is not None:
+        said += (
+            f" Neighbour ratio {ratio:.2f}: samples lie that many times as far from the training pictures as these from "
+            "each other; copies would give 0."
+        )
+    sheet.words(said, size=13, faint=True)
     sheet.space(12)
     top = sheet.top
     for side, (key, heading) in enumerate((("first", "The first seeds"), ("closest", "The closest of all samples"))):
-        left = sheet.margin + side * (half + 24)
+        left = sheet.margin + side * (half + _BETWEEN)
         sheet.label(heading, left + half // 2, top, size=15, bold=True)
         for number, entry in enumerate(found[key]):
-            y = top + 28 + number * (size + 24)
-            sheet.picture(enlarge(sample(entry["seed"]), size), left, y)
-            sheet.label(f"seed {entry['seed']}", left + size // 2, y + size + 2, size=12)
-            for place, (row, distance) in enumerate(zip(entry["rows"], entry["distances"], strict=True)):
-                x = left + 3 * gap + (place + 1) * (size + gap)
-                sheet.picture(enlarge(np.asarray(real[row]), size), x, y)
-                sheet.label(f"{distance:.3g}", x + size // 2, y + size + 2, size=12)
-    sheet.top = top + 28 + max(len(found["first"]), len(found["closest"])) * (size + 24)
+            _add_neighbours(
+                sheet, entry, sample(entry["seed"]), real, size, left, top + 28 + number * (size + _BETWEEN)
+            )
+    sheet.top = top + 28 + max(len(found["first"]), len(found["closest"])) * (size + _BETWEEN)
     return sheet.finish()
+
+
+def _add_neighbours(
+    sheet: Sheet, entry: dict[str, Any], sample: np.ndarray, real: np.ndarray, size: int, left: int, top: int
+) -> None:
+    """One sample and, after a gap, its neighbours, with seed and distances below."""
+    sheet.picture(enlarge(sample, size), left, top)
+    sheet.label(f"seed {entry['seed']}", left + size // 2, top + size + 2, size=12)
+    for place, (row, distance) in enumerate(zip(entry["rows"], entry["distances"], strict=True)):
+        x = left + 3 * _GAP + (place + 1) * (size + _GAP)
+        sheet.picture(enlarge(np.asarray(real[row]), size), x, top)
+        sheet.label(f"{distance:.3g}", x + size // 2, top + size + 2, size=12)

@@ -93,7 +93,7 @@ def _in_rows(pictures: Iterable[np.ndarray], columns: int) -> Iterator[list[np.n
 def moved(generator: Any, ws: np.ndarray, transforms: Sequence[np.ndarray], *, batch: int = 16) -> np.ndarray:
     """uint8[T, R, R, C]: one picture (ws float32[1, num_ws, w_dim]) under each of the input transforms float[3, 3]."""
     many = np.repeat(ws, len(transforms), axis=0)
-    return np.stack(list(draw(generator, many, batch=min(batch, len(many)), transform=np.stack(transforms))))
+    return np.stack(list(draw(generator, many, batch=batch, transform=np.stack(transforms))))
 
 
 def side_by_side(panels: Sequence[np.ndarray], *, size: int, gap: int = 8) -> Iterator[np.ndarray]:

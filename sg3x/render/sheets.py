@@ -104,19 +104,22 @@ def labelled_grid(
         sheet.words(caption, size=13, faint=True)
     sheet.space(10)
     left = sheet.margin + gutter
-    if column_labels:
-        for number, text in enumerate(column_labels):
-            sheet.label(text, left + number * (side + gap) + side // 2, sheet.top)
-        sheet.space(22)
+    for number, text in enumerate(column_labels):
+        sheet.label(text, left + number * (side + gap) + side // 2, sheet.top)
+    sheet.space(22 if column_labels else 0)
     for number, row in enumerate(rows):
-        for column, image in enumerate(row):
-            if image is not None:
-                sheet.picture(enlarge(image, side), left + column * (side + gap), sheet.top)
-        if number < len(row_labels):
-            sheet.side_label(row_labels[number], sheet.margin, sheet.top + side // 2)
-        sheet.space(side + gap)
+        _add_row(sheet, row, row_labels[number] if number < len(row_labels) else "", left, side, gap)
     sheet.space(-gap)
     return sheet.finish()
+
+
+def _add_row(sheet: Sheet, row: Sequence[np.ndarray | None], label: str, left: int, side: int, gap: int) -> None:
+    for column, image in enumerate(row):
+        if image is not None:
+            sheet.picture(enlarge(image, side), left + column * (side + gap), sheet.top)
+    if label:
+        sheet.side_label(label, sheet.margin, sheet.top + side // 2)
+    sheet.space(side + gap)
 
 
 def _wrapped(text: str, face: ImageFont.FreeTypeFont, width: int) -> list[str]:

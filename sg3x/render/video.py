@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,8 @@ def write_mp4(
 ) -> None:
     """Writes an MP4 of H.264 in yuv420p, which every browser plays.
 
+    Frames are taken one by one and not kept, unless they loop.
+
     One thread and no wall clock: two runs with one version of PyAV give the same bytes.
 
     Args:
@@ -76,15 +79,14 @@ def write_mp4(
     _check_fps(fps)
     if not 0 <= crf <= 51 or loops < 1:
         raise ValueError(f"crf is {crf} and loops is {loops}; allowed are crf 0 to 51 and loops >= 1")
-    stack = _stack(frames, enlarge_to)
-    stack = np.pad(stack, [(0, 0), (0, stack.shape[1] % 2), (0, stack.shape[2] % 2), (0, 0)], mode="edge")
-    content = _encode(np.concatenate([stack] * loops), Fraction(fps).limit_denominator(1001), crf)
+    shown = frames if loops == 1 else list(frames) * loops
+    content = _encode(_even(_alike(shown, enlarge_to)), Fraction(fps).limit_denominator(1001), crf)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     atomic_write(Path(path), content)
 
 
-def _encode(stack: np.ndarray, fps: Fraction, crf: int) -> bytes:
-    """uint8[N, H, W, 3] with even sides as the bytes of an MP4."""
+def _encode(frames: Iterable[np.ndarray], fps: Fraction, crf: int) -> bytes:
+    """Frames uint8[H, W, 3] with even sides as the bytes of an MP4."""
     import av
 
     # bitexact leaves out the muxer's version; faststart puts the index first, so that a page can play while it loads.
@@ -93,19 +95,21 @@ def _encode(stack: np.ndarray, fps: Fraction, crf: int) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "video.mp4")
         with av.open(str(file), "w", format="mp4", options=options) as container:
-            _encode_into(container, stack, fps, crf)
+            _encode_into(container, frames, fps, crf)
         return file.read_bytes()
 
 
-def _encode_into(container: OutputContainer, stack: np.ndarray, fps: Fraction, crf: int) -> None:
+def _encode_into(container: OutputContainer, frames: Iterable[np.ndarray], fps: Fraction, crf: int) -> None:
     import av
 
+    following = iter(frames)
+    first = next(following)
     stream = container.add_stream("libx264", rate=fps)
-    stream.height, stream.width, stream.pix_fmt = *stack.shape[1:3], "yuv420p"
+    stream.height, stream.width, stream.pix_fmt = *first.shape[:2], "yuv420p"
     stream.codec_context.colorspace = 6  # SMPTE 170M: says which matrix made the colours, or players guess by size
     stream.codec_context.thread_count = 1  # slices and look-ahead of more threads depend on their timing
     stream.options = {"crf": str(crf), "preset": "medium", "threads": "1"}
-    for picture in stack:
+    for picture in chain([first], following):
         container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
     container.mux(stream.encode(None))
 
@@ -132,11 +136,26 @@ def strip(frames: Iterable[np.ndarray], count: int, *, enlarge_to: int | None = 
 
 def _stack(frames: Iterable[np.ndarray], enlarge_to: int | None) -> np.ndarray:
     """uint8[N, H, W, 3] of the frames, enlarged."""
-    pictures = [enlarge(frame, enlarge_to) for frame in frames]
-    shapes = sorted({picture.shape for picture in pictures})
-    if len(shapes) != 1 or shapes[0][2] != 3:
-        raise ValueError(f"frames have the shapes {shapes}; allowed is one shape [H, W, 3] and at least one frame")
-    return np.stack(pictures)
+    return np.stack(list(_alike(frames, enlarge_to)))
+
+
+def _alike(frames: Iterable[np.ndarray], enlarge_to: int | None) -> Iterator[np.ndarray]:
+    """The frames uint8[H, W, 3], enlarged, one by one: at least one, all of one shape."""
+    expected: tuple[int, ...] | None = None
+    for frame in frames:
+        picture = enlarge(frame, enlarge_to)
+        expected = expected or picture.shape
+        if picture.shape != expected or picture.shape[2] != 3:
+            raise ValueError(f"frames have the shapes {expected} and {picture.shape}; allowed is one shape [H, W, 3]")
+        yield picture
+    if expected is None:
+        raise ValueError("there are no frames; allowed is at least one frame")
+
+
+def _even(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Odd sides made even by their last row or column again."""
+    for frame in frames:
+        yield np.pad(frame, [(0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)], mode="edge")
 
 
 def _check_fps(fps: float) -> None:

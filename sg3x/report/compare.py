@@ -44,8 +44,12 @@ def find_revision(name: str, repository: Path) -> str:
     """The full commit of a git revision or DVC experiment.
 
     Raises:
-        RunError: if there is none of that name, or several experiments have it.
+        RunError: if there is none of that name, several experiments have it, or this is no repository.
     """
+    if git(repository, "rev-parse", "--git-dir") is None:
+        raise RunError(
+            f"{name!r} is no folder with a params.yaml, and {repository} is no git repository to look it up in"
+        )
     if found := git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"):
         return found.decode().strip()
     listed = (git(repository, "for-each-ref", "refs/exps", "--format=%(refname) %(objectname)") or b"").decode()

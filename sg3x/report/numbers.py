@@ -42,6 +42,10 @@ def caveats(runs: Sequence[Run]) -> str:
         lines.append("These runs were scored with different features: their distances cannot be compared.")
     if _differ(runs, ("num_fake",)):
         lines.append("These runs were scored with different numbers of samples: fewer score worse.")
+    if _differ(runs, ("num_equivariance",)):
+        lines.append("Different numbers of pictures were moved for EQ.")
+    if _differ(runs, ("num_paths",)):
+        lines.append("Path lengths are of different numbers of paths.")
     items = "".join(f"<li>{escape(text)}</li>" for text in lines)
     return f'<aside><h2>Read this first</h2><ul class="plain">{items}</ul></aside>' if items else ""
 

@@ -9,28 +9,11 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from sg3x.report.figures import FIRST, REST, Figure
 from sg3x.report.media import data_uri
 from sg3x.report.numbers import answers, caveats, numbers_table, real_pictures
 from sg3x.report.run import Run
 from sg3x.report.style import STYLE
-
-_FIGURES: tuple[tuple[str, str, str, str], ...] = (
-    ("results/samples.png", "Samples", "Unselected, seeds in order.", "grid of sample pictures"),
-    ("results/walk.mp4", "A walk through the latent space", "A closed loop through a few seeds at constant speed.", ""),
-    ("results/figures/walks.mp4", "Eight walks at once", "Each through seeds of its own.", ""),
-    ("results/figures/motion.mp4", "In motion",
-     "The picture's input is moved on a circle in sub-pixel steps. Left: this model. Right: the same weights by "
-     "StyleGAN2's plain operations (zero padding, no filters, pixel noise), where detail stays behind. Then, for "
-     "configuration R, both turned.", ""),
-    ("results/figures/sticking.png", "Texture sticking", "", "slit scans of the model and of its plain variant"),
-    ("results/figures/spectrum.png", "Power spectra", "Averaged over directions; the grey band is ±1 dB.",
-     "power spectra of real pictures and samples"),
-    ("results/figures/neighbours.png", "Nearest training pictures", "", "samples beside the training pictures nearest to them"),
-    ("results/figures/truncation.png", "Truncation", "", "samples at rising truncation psi"),
-    ("results/figures/mixing.png", "Style mixing", "", "matrix of mixed styles"),
-    ("results/curves.png", "Training",
-     "Losses, and the distance to the real pictures after every segment. Bars: one standard error.", "training curves"),
-)  # fmt: skip
 
 
 def page(runs: Sequence[Run], *, title: str) -> str:
@@ -39,9 +22,9 @@ def page(runs: Sequence[Run], *, title: str) -> str:
         _header(runs, title),
         answers(runs),
         caveats(runs),
-        *(_figure(runs, *figure) for figure in _FIGURES[:2]),
+        *(_figure(runs, figure) for figure in FIRST),
         _section("Numbers", numbers_table(runs), "numbers"),
-        *(_figure(runs, *figure) for figure in _FIGURES[2:]),
+        *(_figure(runs, figure) for figure in REST),
         _section("Lineage", _lineage(runs), "lineage"),
         _section("Parameters", _params(runs), "params"),
         "<footer>Made by sg3x. Every number is defined in docs/metrics.md.</footer>",
@@ -76,27 +59,27 @@ def _summary(run: Run) -> str:
     )
 
 
-def _figure(runs: Sequence[Run], path: str, heading: str, caption: str, alternative: str) -> str:
+def _figure(runs: Sequence[Run], figure: Figure) -> str:
     """A picture or film of every run beside each other; nothing where no run has it."""
-    if not any(path in run.pictures for run in runs):
+    if not any(figure.path in run.pictures for run in runs):
         return ""
     cells = []
     for index, run in enumerate(runs):
         label = f'<figcaption class="run{index}">{escape(run.name)}</figcaption>' if len(runs) > 1 else ""
-        cells.append(f"<figure>{label}{_medium(run, path, alternative or heading)}</figure>")
-    text = f"<p>{escape(caption)}</p>" if caption else ""
-    name = path.rpartition("/")[2].partition(".")[0]
-    return _section(heading, f'{text}<div class="columns">{"".join(cells)}</div>', f"figure-{name}")
+        cells.append(f"<figure>{label}{_medium(run, figure)}</figure>")
+    text = f"<p>{escape(figure.caption)}</p>" if figure.caption else ""
+    name = figure.path.rpartition("/")[2].partition(".")[0]
+    return _section(figure.heading, f'{text}<div class="columns">{"".join(cells)}</div>', f"figure-{name}")
 
 
-def _medium(run: Run, path: str, alternative: str) -> str:
-    content = run.pictures.get(path)
+def _medium(run: Run, figure: Figure) -> str:
+    content = run.pictures.get(figure.path)
     if content is None:
         return '<p class="missing">This run has none.</p>'
-    uri = data_uri(path, content)
-    if path.endswith(".mp4"):
+    uri = data_uri(figure.path, content)
+    if figure.path.endswith(".mp4"):
         return f'<video src="{uri}" autoplay muted loop playsinline controls></video>'
-    return f'<img src="{uri}" alt="{escape(alternative)}">'
+    return f'<img src="{uri}" alt="{escape(figure.alternative)}">'
 
 
 def _lineage(runs: Sequence[Run]) -> str:
@@ -121,14 +104,24 @@ def _lineage(runs: Sequence[Run]) -> str:
 def _facts(run: Run) -> list[tuple[str, str]]:
     m = run.metrics
     found = [*run.provenance, ("data, sha256 of the array", str(m.get("dataset_fingerprint", "unknown")))]
+    if run.start:
+        origin = str(run.start.get("init_from", "unknown"))
+        of = f", sha256 {run.start['init_sha256']}" if "init_sha256" in run.start else ""
+        found += [("training starts from", origin + of), _hash("checkpoint 0", run.start.get("checkpoint_sha256"))]
     for segment in run.segments:
-        what = f"segment {segment['start']} → {segment['end']} kimg, checkpoint, sha256 begins"
-        found.append((what, str(segment.get("checkpoint_sha256", "unknown"))))
-    found.append(("generator, weights, sha256 begins", str(m.get("model_sha256", "unknown"))))
+        what = f"segment {segment['start']} → {segment['end']} kimg, checkpoint"
+        found.append(_hash(what, segment.get("checkpoint_sha256")))
+    found.append(_hash("generator, weights", m.get("model_sha256")))
     extractor = str(m.get("extractor", "unknown")) + (
         f", sha256 {m['extractor_sha256']}" if "extractor_sha256" in m else ""
     )
     return [*found, ("features by", extractor), ("resized by", str(m.get("resize", "unknown")))]
+
+
+def _hash(what: str, sha256: object) -> tuple[str, str]:
+    """Reports once kept the first 16 digits only."""
+    text = str(sha256 or "unknown")
+    return f"{what}, sha256{' begins' if len(text) == 16 else ''}", text
 
 
 def _params(runs: Sequence[Run]) -> str:

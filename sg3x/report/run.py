@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,15 +14,10 @@ from typing import Any
 from ruamel.yaml import YAML, YAMLError
 
 from sg3x.files.nested import flat
+from sg3x.report.figures import FIGURES
 
 Read = Callable[[str], bytes | None]
 """Path below the project's root -> content, None where there is no such file."""
-
-PICTURES = (
-    "results/samples.png", "results/curves.png", "results/walk.mp4", "results/figures/truncation.png",
-    "results/figures/mixing.png", "results/figures/walks.mp4", "results/figures/sticking.png",
-    "results/figures/motion.mp4", "results/figures/spectrum.png", "results/figures/neighbours.png",
-)  # fmt: skip
 
 
 class RunError(ValueError):
@@ -36,7 +33,9 @@ class Run:
         metrics: results/metrics.json.
         segments: results/segments/*.json in order of kimg, each with "end" and "start" added.
         params: params.yaml, as plain values by dotted key.
-        pictures: contents of those of `PICTURES` that are there.
+        pictures: contents of those of `sg3x.report.figures` that are there, by path.
+        start: what training started from: "checkpoint_sha256" of checkpoint 0, "init_from" and, if that is a file, its
+            "init_sha256"; empty for runs that did not write it down.
         provenance: (what, value) known only outside the run: git commit, DVC's md5 sums.
     """
 
@@ -45,6 +44,7 @@ class Run:
     segments: list[dict[str, Any]]
     params: dict[str, Any]
     pictures: dict[str, bytes]
+    start: dict[str, Any] = field(default_factory=dict)
     provenance: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -58,12 +58,13 @@ def load_run(name: str, read: Read, provenance: list[tuple[str, str]] | None = N
         values = YAML(typ="safe", pure=True).load(_required(name, "params.yaml", read).decode())
         metrics = json.loads(_required(name, "results/metrics.json", read))
         segments = _segments(values.get("segments", {}), read)
+        start = json.loads(read("results/segments/0.json") or "{}")
     except (YAMLError, ValueError, AttributeError) as error:
         if isinstance(error, RunError):
             raise
         raise RunError(f"{name}: params.yaml or a file in results/ is damaged: {error}") from error
-    pictures = {path: content for path in PICTURES if (content := read(path)) is not None}
-    return Run(name, metrics, segments, flat(values), pictures, provenance or [])
+    pictures = {figure.path: content for figure in FIGURES if (content := read(figure.path)) is not None}
+    return Run(name, metrics, segments, flat(values), pictures, start, provenance or [])
 
 
 def _required(name: str, path: str, read: Read) -> bytes:
@@ -101,10 +102,24 @@ def revision_reader(repository: Path, commit: str) -> Read:
     return read
 
 
+_ABSENT = re.compile(r"not a git repository|does not exist|exists on disk, but not in|bad revision|ambiguous argument")
+
+
 def git(repository: Path, *arguments: str) -> bytes | None:
-    """What git prints, or None where it fails."""
+    """What git prints, or None where there is no such thing.
+
+    Raises:
+        RunError: git is not installed, or has another complaint, in its own words: a repository of another owner, a
+            damaged object.
+    """
+    english = {**os.environ, "LC_ALL": "C"}
     try:
-        done = subprocess.run(["git", *arguments], cwd=repository, capture_output=True, check=False)
+        done = subprocess.run(["git", *arguments], cwd=repository, capture_output=True, check=False, env=english)
     except FileNotFoundError:
         raise RunError("git is not installed, and compares of revisions need it") from None
-    return done.stdout if done.returncode == 0 else None
+    if done.returncode == 0:
+        return done.stdout
+    complaint = done.stderr.decode(errors="replace").strip()
+    if not complaint or _ABSENT.search(complaint):  # `rev-parse --quiet` says nothing
+        return None
+    raise RunError(f"git {arguments[0]} in {repository}: {complaint.splitlines()[0]}")

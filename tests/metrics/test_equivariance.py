@@ -74,7 +74,7 @@ class Shifting:
         return np.asarray(z)
 
     def synthesis(self, ws, transform=None):
-        m = np.eye(3) if transform is None else np.asarray(transform)
+        m = np.eye(3) if transform is None else np.asarray(transform).reshape(-1, 3, 3)[0]  # the same for all
         at = (np.arange(32) + 0.5) / 32 - 0.5
         x, y = np.meshgrid(at, at)
         u, v = m[0, 0] * x + m[0, 1] * y + m[0, 2], m[1, 0] * x + m[1, 1] * y + m[1, 2]

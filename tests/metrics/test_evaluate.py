@@ -111,3 +111,22 @@ def test_mirror_images_do_not_lower_a_perfect_models_coverage():
     manifolds = evaluate_module._manifolds(reference, draws[2], found, "_random")
     assert manifolds["coverage_random"] == pytest.approx(1 - 2**-5, abs=0.02)
     assert manifolds["density_random"] == pytest.approx(1.0, abs=0.05)
+
+
+def test_duplicates_among_the_pictures_cost_one_number_not_the_evaluation(generator, scoring):
+    twice = np.concatenate([scoring.reference.features[:20]] * 2)
+    doubled = replace(scoring, reference=replace(scoring.reference, features=twice, originals=40), seeds=range(8))
+    found = evaluate_generator(generator, doubled, **COUNTS).metrics
+    assert "neighbour_ratio_random" not in found and "authenticity_random" in found and "eq_t" in found
+    assert "no neighbour ratio" in found["caveat"]
+
+
+def test_too_few_samples_are_refused_before_anything_is_drawn(scoring):
+    with pytest.raises(ValueError, match=r"3 samples \(evaluate.num_samples\) and 20 pictures; allowed are 4"):
+        evaluate_generator(None, replace(scoring, seeds=range(3)), **COUNTS)
+
+
+def test_equivariance_does_not_hang_on_the_batch_of_samples(generator, scoring, evaluation):
+    other = evaluate_generator(generator, replace(scoring, batch=4), **COUNTS).metrics
+    for key in ("eq_t", "eq_t_frac", "eq_t_plain"):
+        assert other[key] == evaluation.metrics[key]

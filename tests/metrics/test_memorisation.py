@@ -43,8 +43,13 @@ def test_a_mirror_image_is_not_a_neighbour():
 def test_wrong_counts_are_named():
     with pytest.raises(ValueError, match="30 rows of 20 pictures"):
         memorisation(draws(30, 0), draws(5, 1), originals=20)
-    with pytest.raises(ValueError, match="exact duplicate"):
-        memorisation(np.zeros((9, 4)), draws(5, 1)[:, :4])
+
+
+def test_duplicates_among_the_pictures_leave_no_ratio_but_all_the_rest():
+    real = draws(9, 0)
+    found = memorisation(np.concatenate([real, real]), draws(5, 1))
+    assert found.neighbour_ratio is None and found.authenticity == 1.0
+    np.testing.assert_array_equal(found.rows[:, 1] - found.rows[:, 0], 9)  # each picture, then its duplicate
 
 
 def test_neighbours_in_blocks_are_the_plain_ones():

@@ -4,6 +4,8 @@ import jax
 import numpy as np
 import pytest
 
+from sg3x.drawing.motion import rotation_input, translation_input
+from sg3x.drawing.pictures import to_uint8
 from sg3x.drawing.plain import PlainGenerator
 from sg3x.metrics.equivariance import equivariance
 from sg3x.networks import GeneratorConfig
@@ -67,7 +69,20 @@ def test_walks_are_side_by_side_and_closed():
         walk_grid(Painter(), [[0, 1], [2, 3], [4, 5]], frames=8, columns=2, size=16, batch=4, truncation_psi=1.0)
     )
     assert len(frames) == 8 and frames[0].shape == (2 * 17 + 1, 2 * 17 + 1, 3)
-    assert frames[0].astype(int).std() > 0 and not np.array_equal(frames[0], frames[4])
+    tiles = np.stack([[f[1 + 17 * (i // 2) :][:16, 1 + 17 * (i % 2) :][:, :16] for f in frames] for i in range(3)])
+    colours = tiles[:, :, 0, 0, :2].astype(
+        int
+    )  # [walk, frame, red and green]: as the latents of the first half and second
+    for walk, seeds in enumerate(([0, 1], [2, 3], [4, 5])):
+        for place, seed in (
+            (0, seeds[0]),
+            (4, seeds[1]),
+        ):  # of eight frames, the fifth is halfway round: at the other seed
+            value = int(np.rint(np.tanh(np.float32(np.random.RandomState(seed).randn(1, 2)[0, 0])) * 127.5 + 128))
+            assert abs(colours[walk, place] - min(value, 255)).max() <= 1
+    steps = np.abs(np.diff(np.concatenate([colours, colours[:, :1]], axis=1), axis=1)).max(axis=2)
+    assert (steps[:, -1] <= steps[:, :-1].max(axis=1) + 1).all()  # back to the first at no larger step than the others
+    assert (frames[0][17:33, 18:34] == 255).all()  # no fourth walk
 
 
 def test_a_slit_scan_follows_the_motion():
@@ -108,9 +123,19 @@ def test_the_plain_variant_loses_equivariance(real_one):
 
 def test_moved_pictures_are_those_of_the_generator(real_one):
     ws = np.asarray(real_one.mapping(np.ones((1, 8))))
-    still = moved(real_one, ws, [np.eye(3), np.eye(3)])
-    np.testing.assert_array_equal(still[0], still[1])
-    assert len(list(side_by_side([still, still], size=32))) == 2
+    matrices = [np.eye(3), translation_input(0.25, 0.0), rotation_input(0.5)]
+    found = moved(real_one, ws, matrices, batch=2)
+    for picture, matrix in zip(found, matrices, strict=True):
+        expected = to_uint8(np.asarray(real_one.synthesis(ws, transform=matrix)))[0]
+        assert np.abs(picture.astype(int) - expected).max() <= 1  # another batch rounds otherwise
+    assert not np.array_equal(found[0], found[1]) and not np.array_equal(found[0], found[2])
+
+
+def test_films_lie_side_by_side_on_white():
+    dark, light = (np.full((2, 4, 4, 3), value, np.uint8) for value in (0, 90))
+    for frame in side_by_side([dark, light], size=8, gap=2):
+        assert frame.shape == (8, 18, 3)
+        assert (frame[:, :8] == 0).all() and (frame[:, 8:10] == 255).all() and (frame[:, 10:] == 90).all()
 
 
 def test_a_grid_with_words_and_an_empty_place():

@@ -39,6 +39,8 @@ def write_run(folder: Path, params: str = PARAMS, **metrics) -> Path:
     for end in ("10", "20"):
         score = {"kimg": float(end), "checkpoint_sha256": end[0] * 64}
         (folder / "results" / "segments" / f"{end}.json").write_text(json.dumps(score))
+    start = {"kimg": 0.0, "init_from": "models/imported", "init_sha256": "8" * 64, "checkpoint_sha256": "9" * 64}
+    (folder / "results" / "segments" / "0.json").write_text(json.dumps(start))
     (folder / "results" / "samples.png").write_bytes(png())
     (folder / "results" / "figures" / "neighbours.png").write_bytes(png(300))
     (folder / "results" / "walk.mp4").write_bytes(b"not really a film")

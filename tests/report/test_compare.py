@@ -78,3 +78,19 @@ def test_the_command(repository, monkeypatch):
     assert (repository / "pages" / "two.html").read_text().startswith("<!doctype html>")
     failed = CliRunner().invoke(app, ["compare", "main", "nowhere"])
     assert failed.exit_code == 1 and "error: 'nowhere'" in failed.output
+
+
+def test_outside_a_repository_only_folders_have_names(repository, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    with pytest.raises(RunError, match="elsewhere is no git repository to look it up in"):
+        compare("main", str(repository), tmp_path / "elsewhere")
+
+
+def test_what_else_git_complains_of_is_said_in_its_words(repository):
+    commit = git(repository, "rev-parse", "main").strip()
+    blob = git(repository, "rev-parse", "main:params.yaml").strip()
+    damaged = repository / ".git" / "objects" / blob[:2] / blob[2:]
+    damaged.chmod(0o644)
+    damaged.write_bytes(b"not an object")
+    with pytest.raises(RunError, match=rf"git show in .*({blob[:7]}|{commit[:7]}|header|corrupt)"):
+        compare("main", "main", repository)

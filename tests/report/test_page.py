@@ -65,7 +65,17 @@ def test_caveats_and_lineage_are_said(run_folder):
     html = report(run_folder)
     text = Checked(html).text
     assert "There is no FID here" in text and "few <samples>" in text and "<samples>" not in html
-    for value in ("d" * 64, "1" * 64, "2" * 64, "e" * 64, "segment 10 → 20 kimg", "r1_gamma", "0.02"):
+    for value in (
+        "models/imported, sha256 " + "8" * 64,
+        "checkpoint 0, sha256" + "9" * 64,
+        "d" * 64,
+        "1" * 64,
+        "2" * 64,
+        "e" * 64,
+        "segment 10 → 20 kimg",
+        "r1_gamma",
+        "0.02",
+    ):
         assert value in text
 
 
@@ -155,6 +165,14 @@ def test_mirror_images_are_not_counted_as_pictures(tmp_path):
     assert "400 real pictures" not in text and "and their mirror" not in Checked(
         report(write_run(tmp_path, num_pictures=400))
     ).text  # fmt: skip
+
+
+def test_runs_of_before_are_read_too(tmp_path):
+    """Without checkpoint 0, and with the first 16 digits of the others."""
+    folder = write_run(tmp_path, model_sha256="e" * 16)
+    (folder / "results" / "segments" / "0.json").unlink()
+    text = Checked(report(folder)).text
+    assert "checkpoint 0" not in text and "generator, weights, sha256 begins" + "e" * 16 in text
 
 
 def test_what_a_run_lacks_is_left_out_or_said(tmp_path):
