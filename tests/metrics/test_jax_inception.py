@@ -201,7 +201,7 @@ def test_the_reader_finds_every_tensor_by_name(tmp_path):
     first = root.attributes["layers"].attributes["0"]
     assert isinstance(first, Module)
     for name in ("weight", "mean", "var", "beta"):
-        np.testing.assert_array_equal(first.attributes[name], getattr(layers[0], name).detach().numpy())
+        np.testing.assert_array_equal(first.attributes[name].values, getattr(layers[0], name).detach().numpy())
 
 
 class Hostile:
