@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
+from sg3x.drawing.pictures import to_uint8
 from sg3x.metrics import inception, jax_inception, random_features
 from sg3x.metrics.devices import split_over_devices
 from sg3x.metrics.extractor import Extractor, inception_file, jax_inception_extractor, random_extractor
 from sg3x.metrics.features import steady_algebra
 from sg3x.metrics.frechet import FrechetTarget
 from sg3x.metrics.score import Reference, load_reference
-from sg3x.render.images import to_uint8
 
 _PARAM = "run.fid_every_kimg"
 _COMPARED = 4  # real pictures
