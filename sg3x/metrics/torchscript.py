@@ -12,6 +12,7 @@ inside its storage; who walks the modules (`tensors_of`) limits depth and bytes.
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -59,7 +60,16 @@ def read_torchscript(path: str | Path) -> Module:
             found = _root(_Archive(file))
     except UnsafePickleError as error:
         raise TorchScriptError(f"{path}: {error}") from error
-    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, LookupError, MemoryError) as error:
+    except (
+        zipfile.BadZipFile,
+        struct.error,
+        OSError,
+        EOFError,
+        RuntimeError,
+        ValueError,
+        LookupError,
+        MemoryError,
+    ) as error:
         raise TorchScriptError(f"{path} is no TorchScript file, or damaged: {error}") from error
     return found
 
