@@ -14,6 +14,7 @@ RAW = Path("data/raw")
 ARRAYS = Path("data/arrays")
 REFERENCE = Path("data/reference")
 CHECKPOINTS = Path("checkpoints")
+QUALITY = CHECKPOINTS / "quality"
 MODEL = Path("models/generator")
 SAMPLES = Path("samples")
 RESULTS = Path("results")

@@ -6,7 +6,9 @@ from sg3x.config import stage_params
 from sg3x.files.atomic import atomic_write
 from sg3x.files.tables import format_tsv, parse_tsv
 from sg3x.render.curves import KERNELS, plot_curves
-from stages.common import RESULTS, main
+from stages.common import QUALITY, RESULTS, main
+
+FACTS = ("num_fake", "num_real", "first_seed", "extractor", "reference")
 
 
 def curves() -> None:
@@ -22,7 +24,25 @@ def curves() -> None:
         for s in scores
     ]
     atomic_write(RESULTS / "scores.tsv", format_tsv(rows).encode())
-    plot_curves(RESULTS / "curves.png", history, scores, score_name=name)
+    quality = [
+        row
+        for end in chain(params.segments, params.total_kimg)
+        for row in parse_tsv((QUALITY / f"{end}.tsv").read_text())
+        if row.get(name)  # another extractor's numbers are none of this curve
+    ]
+    named = [
+        {"kimg": row["kimg"], "score": row[name], name: row[name], **{k: row[k] for k in FACTS}} for row in quality
+    ]
+    atomic_write(RESULTS / "quality.tsv", (format_tsv(named) or "kimg\tscore\n").encode())
+    plot_curves(RESULTS / "curves.png", history, scores, quality, score_name=name)
+
+
+def chain(segments: dict[str, int], end: int) -> list[str]:
+    """The segments that lead to `end`, first to last."""
+    found = [str(end)]
+    while start := segments[found[0]]:
+        found.insert(0, str(start))
+    return found
 
 
 if __name__ == "__main__":

@@ -1,8 +1,13 @@
 """One training segment: checkpoints/FROM -> checkpoints/TO (thousands of images)."""
 
+from __future__ import annotations
+
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from sg3x.config import load_params, stage_params
 from sg3x.data.prepare import load_arrays
@@ -12,7 +17,19 @@ from sg3x.training.loop import Segment, run_segment
 from sg3x.training.options import train_config
 from sg3x.training.processes import is_first, join
 from sg3x.training.scratch import code_fingerprint
-from stages.common import ARRAYS, CHECKPOINTS, SCRATCH, main, use_compilation_cache
+from stages.common import (
+    ARRAYS,
+    CHECKPOINTS,
+    DOWNLOADS,
+    QUALITY,
+    REFERENCE,
+    SCRATCH,
+    main,
+    use_compilation_cache,
+)
+
+if TYPE_CHECKING:
+    from sg3x.metrics.during_training import DuringTraining
 
 ROOT = Path(__file__).parent.parent
 # The code that decides a segment's bytes; as in dvc.yaml.
@@ -51,10 +68,32 @@ def train() -> None:
         checkpoint_kimg=run.checkpoint_kimg,
         snapshot_kimg=run.snapshot_kimg,
         tensorboard=run.tensorboard,
+        gauge=open_gauge(images, facts["fingerprint"]),
+        quality=QUALITY / f"{given.end}.tsv",
     )
     if is_first():
         print(describe(resolve(params)), flush=True)
     run_segment(train_config(params), segment, images, facts["fingerprint"])
+
+
+def open_gauge(images: np.ndarray, fingerprint: str) -> DuringTraining | None:
+    """What measures the samples while it trains, if run.fid_every_kimg asks for it; decides no bit of a checkpoint."""
+    params = load_params()
+    if params.run.fid_every_kimg is None:
+        return None
+    from sg3x.metrics.during_training import open_during_training
+
+    return open_during_training(
+        REFERENCE,
+        images,
+        fingerprint,
+        every_kimg=params.run.fid_every_kimg,
+        num_samples=params.run.fid_samples,
+        first_seed=params.evaluate.first_seed,
+        inception_path=params.features.inception_path,
+        inception_url=params.features.inception_url,
+        downloads=DOWNLOADS,
+    )
 
 
 if __name__ == "__main__":

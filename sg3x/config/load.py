@@ -33,7 +33,7 @@ STAGE_PARAMS: dict[str, tuple[str, ...]] = {
     "generate": ("generate",),
     "evaluate": ("evaluate", "features.inception_path", "features.inception_url", "features.lpips_path"),
     "walk": ("walk",),
-    "curves": ("segments",),
+    "curves": ("segments", "total_kimg"),
     "figures": ("figures",),
     "report": (),
 }  # fmt: skip

@@ -174,12 +174,14 @@ class Figures(Section):
 
 
 class Run(Section):
-    """How training runs, never what comes out: no stage's params in dvc.yaml, nor part of a run's fingerprint."""
+    """How training runs and is watched, never what it learns: no stage's params in dvc.yaml, nor part of a run's fingerprint."""
 
     launcher: str = ""
     checkpoint_minutes: PositiveFloat = 2.0
     checkpoint_kimg: PositiveFloat | None = None
     snapshot_kimg: PositiveFloat | None = None
+    fid_every_kimg: PositiveFloat | None = None
+    fid_samples: Annotated[int, Field(ge=2)] = 2000
     tensorboard: str | None = None
 
 

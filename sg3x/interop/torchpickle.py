@@ -87,20 +87,20 @@ class Reducers:
         numpy = {"_reconstruct": _reconstruct, "scalar": _scalar}
         self.table: dict[str, Reducer] = {
             "torch_utils.persistence._reconstruct_persistent_obj": _module,
-            "collections.OrderedDict": _empty_dict,
+            "collections.OrderedDict": empty_dict,
             "torch._utils._rebuild_parameter": _parameter,
-            "torch._utils._rebuild_tensor_v2": _tensor,
+            "torch._utils._rebuild_tensor_v2": rebuild_tensor,
             "torch.storage._load_from_bytes": self._storage,
             **{f"numpy.{core}.multiarray.{name}": f for core in ("core", "_core") for name, f in numpy.items()},
             **{f"numpy.{core}.numeric._frombuffer": _frombuffer for core in ("core", "_core")},
             "numpy.dtype": _dtype,
-            "numpy.ndarray": _never,  # only ever an argument
-            "dnnlib.util.EasyDict": _never,  # only ever by NEWOBJ
+            "numpy.ndarray": refuse_call,  # only ever an argument
+            "dnnlib.util.EasyDict": refuse_call,  # only ever by NEWOBJ
             "_codecs.encode": _encode,  # bytes in protocol 2
             **{f"{module}.bytes": _empty_bytes for module in ("builtins", "__builtin__")},
             **{f"{module}.set": _set for module in ("builtins", "__builtin__")},
         }
-        self.creators: dict[str, Reducer] = {"dnnlib.util.EasyDict": _empty_dict}
+        self.creators: dict[str, Reducer] = {"dnnlib.util.EasyDict": empty_dict}
 
     def _storage(self, arguments: tuple) -> Storage:
         (blob,) = _checked("_load_from_bytes", arguments, bytes)
@@ -114,7 +114,7 @@ def read_storage(blob: bytes) -> np.ndarray:
     """The numbers in an old-format `torch.save` stream of one storage: five tiny pickles, a count, raw bytes."""
     stream = io.BytesIO(blob)
     found: list[tuple[str, str, int]] = []  # one persistent id: type, key, count
-    types = dict.fromkeys(_STORAGE_TYPES, _never)
+    types = dict.fromkeys(_STORAGE_TYPES, refuse_call)
 
     def pickle(persistent: Any = None) -> Any:
         return Interpreter(types, persistent=persistent, max_opcodes=_BLOB_OPCODES).run(stream)
@@ -156,7 +156,7 @@ def _raw_numbers(blob: bytes, start: int, dtype: np.dtype, count: int) -> np.nda
     return np.frombuffer(blob, dtype, count, start + 8)
 
 
-def _tensor(arguments: tuple) -> Tensor:
+def rebuild_tensor(arguments: tuple) -> Tensor:
     storage, offset, size, stride, _, hooks = _checked(
         "_rebuild_tensor_v2", arguments, Storage, int, tuple, tuple, bool, dict
     )
@@ -227,7 +227,7 @@ def _numpy_array(content: Any, dtype: Any, shape: Any, order: str) -> np.ndarray
     return np.frombuffer(content, dtype.dtype).reshape(shape, order=order)  # type: ignore[call-overload]
 
 
-def _empty_dict(arguments: tuple) -> dict:
+def empty_dict(arguments: tuple) -> dict:
     if arguments:
         raise UnsafePickleError("a dict made from arguments is refused")
     return {}
@@ -253,7 +253,7 @@ def _encode(arguments: tuple) -> bytes:
     return text.encode("latin-1")
 
 
-def _never(_: tuple) -> Any:
+def refuse_call(_: tuple) -> Any:
     raise UnsafePickleError("a type is called; network files only mention it")
 
 

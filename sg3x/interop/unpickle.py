@@ -76,7 +76,8 @@ class Interpreter:
         persistent: Callable[[Any], Any] | None = None,
         max_opcodes: int = MAX_OPCODES,
     ) -> None:
-        self.reducers, self.creators, self.persistent = reducers, creators or {}, persistent
+        self.reducers, self.persistent = reducers, persistent
+        self.creators = {} if creators is None else creators
         self.max_opcodes = max_opcodes
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}

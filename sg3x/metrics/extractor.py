@@ -15,7 +15,8 @@ from typing import Protocol
 import numpy as np
 
 from sg3x.files.download import ChecksumError, DownloadError, download_file, file_name
-from sg3x.metrics import inception, random_features
+from sg3x.metrics import inception, jax_inception, random_features
+from sg3x.metrics.torchscript import TorchScriptError
 
 Progress = Callable[[int, int], None]
 _log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ class Extractor:
     """A feature extractor and what has to be said about it beside every number.
 
     Attributes:
-        name: "inception-v3-torchscript" or "random-conv-v1".
+        name: "inception-v3-torchscript", "inception-v3-jax" or "random-conv-v1".
         sha256: of the network's file; None for the random network, which is its own definition.
         resize: how a picture becomes the network's input.
         metric: key of the Fréchet distance on these features: "fid" or "frechet_random".
@@ -72,10 +73,57 @@ def random_extractor() -> Extractor:
     return Extractor(r.NAME, None, r.RESIZE, "frechet_random", r.DIMENSION, r.random_features)
 
 
-def inception_extractor(path: str | Path, sha256: str | None, *, param: str = "features.inception_path") -> Extractor:
+def inception_extractor(path: str | Path, sha256: str | None, param: str = "features.inception_path") -> Extractor:
     """Inception through clean-fid; arguments and errors as `sg3x.metrics.inception.load_inception`."""
     network = inception.load_inception(path, sha256, param=param)
     return Extractor(inception.NAME, network.sha256, inception.RESIZE, "fid", inception.DIMENSION, network)
+
+
+def jax_inception_extractor(path: str | Path, sha256: str | None, param: str = "features.inception_path") -> Extractor:
+    """The same file in JAX, without torch; arguments and errors as `sg3x.metrics.jax_inception.load_jax_inception`."""
+    network = jax_inception.load_jax_inception(path, sha256, param=param)
+    return Extractor(jax_inception.NAME, network.sha256, inception.RESIZE, "fid", network.dimension, network)
+
+
+def inception_file(
+    path: str | Path | None, url: str | None, sha256: str | None, downloads: Path
+) -> tuple[Path, str | None, str]:
+    """Where the Inception file is, its wanted sha256, and the parameter that says so; downloads it if need be.
+
+    Raises:
+        ValueError: neither path nor URL is given.
+        DownloadError, ChecksumError: as the names say.
+    """
+    if path:
+        return Path(path), sha256, "features.inception_path"
+    if not url:
+        raise ValueError(
+            f"the reference features are Inception's (sha256 {sha256}), but features.inception_path "
+            "and features.inception_url are both null: set the first to that file, or run the reference stage again"
+        )
+    target = Path(downloads) / file_name(url)
+    found = download_file(
+        url,
+        target,
+        sha256=sha256,
+        what="Inception weights",
+        param="features.inception_path",
+        sha256_param="features.inception_sha256",
+    )
+    return target, found, "features.inception_url"
+
+
+def _best_inception(path: Path, sha256: str | None, param: str) -> Extractor:
+    """By the file's own code where torch and clean-fid are, else in JAX."""
+    try:
+        return inception_extractor(path, sha256, param)
+    except inception.MissingPackagesError as error:
+        _log.warning(
+            "%s\nInception runs in JAX instead (extractor %s): the same weights and resize, read without running the file's "
+            "code. Its numbers name that extractor; docs/metrics.md says what that means.",
+            error, jax_inception.NAME,
+        )  # fmt: skip
+        return jax_inception_extractor(path, sha256, param)
 
 
 def open_extractor(
@@ -87,8 +135,9 @@ def open_extractor(
 ) -> Extractor:
     """The extractor that the parameters ask for, or the best that can be had.
 
-    A path is an order: no such file, another sha256, or packages missing is an error. A URL is a wish: where the file
-    or the packages cannot be had, a warning says so and the random network takes its place. Neither: random network.
+    A path is an order: no such file or another sha256 is an error. A URL is a wish: where the file cannot be had or
+    used, a warning says so and the random network takes its place. Neither: random network. Inception runs by the file's own
+    code where torch and clean-fid are installed; where they are not, in JAX, under a name of its own.
 
     Args:
         inception_path: the Inception TorchScript file, or None.
@@ -98,19 +147,18 @@ def open_extractor(
 
     Raises:
         ValueError: the file at the path is missing, or not the one that is wanted.
-        MissingPackagesError: a path is given, but torch or clean-fid is not installed.
+        TorchScriptError: (a ValueError) torch is not installed, and the file is not Inception as JAX needs it.
         ChecksumError: the file arrived from the URL, but is not the one that is wanted.
     """
-    if inception_path:
-        return inception_extractor(inception_path, inception_sha256)
-    if not inception_url:
+    if not inception_path and not inception_url:
         return random_extractor()
     try:
-        inception.require_packages()
-        return _downloaded_extractor(inception_url, inception_sha256, downloads)
+        return _best_inception(*inception_file(inception_path, inception_url, inception_sha256, downloads))
     except ChecksumError:
         raise
-    except (inception.MissingPackagesError, DownloadError) as error:
+    except (DownloadError, TorchScriptError) as error:
+        if inception_path:
+            raise
         _warn_of_random(str(error))
         return random_extractor()
 
@@ -130,43 +178,31 @@ def extractor_from_record(
 
     Raises:
         ValueError: if that extractor cannot be had from the parameters, or is unknown to this version.
-        DownloadError, MissingPackagesError: as the names say.
+        MissingPackagesError: it is the file's own code, and torch or clean-fid is not installed.
+        DownloadError: as the name says.
     """
+    openers = {inception.NAME: inception_extractor, jax_inception.NAME: jax_inception_extractor}
     if record.get("name") == random_features.NAME:
         found = random_extractor()
-    elif record.get("name") != inception.NAME:
-        known = f"{inception.NAME!r} and {random_features.NAME!r}"
+    elif record.get("name") not in openers:
+        known = ", ".join(repr(name) for name in (*openers, random_features.NAME))
         raise ValueError(
             f"the reference features are of the extractor {record.get('name')!r}; this version knows {known}"
         )
-    elif inception_path:
-        found = inception_extractor(inception_path, str(record["sha256"]))
-    elif inception_url:
-        found = _downloaded_extractor(inception_url, str(record["sha256"]), downloads)
     else:
-        raise ValueError(
-            f"the reference features are Inception's (sha256 {record.get('sha256')}), but features.inception_path "
-            "and features.inception_url are both null: set the first to that file, or run the reference stage again"
-        )
+        where = inception_file(inception_path, inception_url, str(record["sha256"]), downloads)
+        try:
+            found = openers[str(record["name"])](*where)
+        except inception.MissingPackagesError as error:
+            raise inception.MissingPackagesError(
+                f"{error} (the reference features were computed with them; without, run the reference stage again "
+                f"and Inception runs in JAX, as extractor {jax_inception.NAME})"
+            ) from error
     if found.record() != record:
         raise ValueError(
             f"the reference features are of {record}, this is {found.record()}: run the reference stage again"
         )
     return found
-
-
-def _downloaded_extractor(url: str, sha256: str | None, downloads: Path) -> Extractor:
-    """Downloads the file unless it is there, and opens it."""
-    target = Path(downloads) / file_name(url)
-    found = download_file(
-        url,
-        target,
-        sha256=sha256,
-        what="Inception weights",
-        param="features.inception_path",
-        sha256_param="features.inception_sha256",
-    )
-    return inception_extractor(target, found, param="features.inception_url")
 
 
 def _warn_of_random(reason: str) -> None:

@@ -98,6 +98,28 @@ def require_packages() -> None:
         raise MissingPackagesError(f"FID needs torch and clean-fid ({error}). Install them: {INSTALL}") from error
 
 
+def checked_file(path: str | os.PathLike[str], sha256: str | None, param: str) -> str:
+    """The sha256 of the file at `path`.
+
+    Raises:
+        ValueError: there is no file, or its sha256 is not the one that is wanted; `param` is the key of params.yaml that
+            the path comes from.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(
+            f"{param} is {str(path)!r}, where there is no file; allowed is an Inception TorchScript file, or null"
+        )
+    found = hash_file(path)
+    if sha256 and found != sha256.lower():
+        raise ValueError(
+            f"{param} {str(path)!r} has sha256 {found}, but {sha256.lower()} is wanted (features.inception_sha256)"
+        )
+    if not sha256:
+        _log.warning("the sha256 of %s is not checked (features.inception_sha256 is null); it is %s", path, found)
+    return found
+
+
 def load_inception(
     path: str | os.PathLike[str],
     sha256: str | None = None,
@@ -117,24 +139,15 @@ def load_inception(
         MissingPackagesError: if torch or clean-fid is not installed.
         ValueError: if there is no such file, its sha256 is another one, or it is no such network.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(
-            f"{param} is {str(path)!r}, where there is no file; allowed is an Inception TorchScript file, or null"
-        )
-    found = hash_file(path)
-    if sha256 and found != sha256.lower():
-        raise ValueError(
-            f"{param} {str(path)!r} has sha256 {found}, but {sha256.lower()} is wanted (features.inception_sha256)"
-        )
-    if not sha256:
-        _log.warning("the sha256 of %s is not checked (features.inception_sha256 is null); it is %s", path, found)
+    found = checked_file(path, sha256, param)
     require_packages()
     import torch
     from cleanfid.resize import build_resizer
 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return InceptionFeatures(_open_as_cleanfid(path, param).to(device).eval(), build_resizer("clean"), found, device)
+    return InceptionFeatures(
+        _open_as_cleanfid(Path(path), param).to(device).eval(), build_resizer("clean"), found, device
+    )
 
 
 def _open_as_cleanfid(path: Path, param: str) -> Any:

@@ -13,17 +13,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
+from PIL import Image
 
-from sg3x.files.fingerprint import hash_file
+from sg3x.metrics.devices import split_over_devices
+from sg3x.metrics.inception import checked_file
 from sg3x.metrics.random_features import check_images
-from sg3x.metrics.torchscript import Module, TorchScriptError, read_torchscript
+from sg3x.metrics.torchscript import Module, TorchScriptError, read_torchscript, tensors_of
 
+NAME = "inception-v3-jax"
 COUNT = 94  # convolutions of Inception v3 without its classifier and auxiliary head
 TOLERANCE = 1e-3
 _EPSILON = 1e-3
@@ -42,16 +44,10 @@ class JaxInception:
         dimension: number of features, 2048 for the real file.
     """
 
-    def __init__(
-        self, convolutions: list[Convolution], sha256: str, resize: Callable[[np.ndarray], np.ndarray]
-    ) -> None:
+    def __init__(self, convolutions: list[Convolution], sha256: str) -> None:
         self.sha256 = sha256
-        self._resize = resize
-        devices = jax.local_devices()
-        count = next(n for n in range(len(devices), 0, -1) if _BATCH % n == 0)
-        mesh = Mesh(np.array(devices[:count]), ("data",))
-        self._split = NamedSharding(mesh, PartitionSpec("data"))
-        self._convolutions = jax.device_put(convolutions, NamedSharding(mesh, PartitionSpec()))
+        self._split = split_over_devices(_BATCH)
+        self._convolutions = jax.device_put(convolutions, NamedSharding(self._split.mesh, PartitionSpec()))
         self.dimension = _fits(convolutions)
 
     def __call__(
@@ -61,7 +57,7 @@ class JaxInception:
         check_images(images, dtype=np.float32 if unrounded else np.uint8)
         rows = []
         for start in range(0, len(images), _BATCH):
-            batch = np.stack([self._resize(np.asarray(image)) for image in images[start : start + _BATCH]])
+            batch = np.stack([resized(np.asarray(image)) for image in images[start : start + _BATCH]])
             rows.append(self.features_of_resized(batch))
             if progress is not None:
                 progress(start + len(batch), len(images))
@@ -73,22 +69,26 @@ class JaxInception:
         return np.asarray(_features(self._convolutions, jax.device_put(full, self._split)))[: len(images)]
 
 
-def load_jax_inception(path: str | Path, sha256: str | None = None) -> JaxInception:
-    """Opens the Inception TorchScript file without torch; clean-fid's resize needs clean-fid.
+def resized(image: np.ndarray) -> np.ndarray:
+    """float32[299, 299, 3] in 0..255 of a picture [R, R, 3]: clean-fid's resize "clean" to the bit (Parmar et al. 2022).
+
+    Pillow's bicubic, which is antialiased, of each channel in floating point; clipped, not rounded.
+    """
+    channels = [Image.fromarray(np.ascontiguousarray(image[..., c], np.float32)) for c in range(3)]
+    sides = [np.asarray(channel.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)) for channel in channels]
+    return np.stack(sides, axis=2).clip(0, 255)
+
+
+def load_jax_inception(
+    path: str | Path, sha256: str | None = None, *, param: str = "features.inception_path"
+) -> JaxInception:
+    """Opens the Inception TorchScript file; torch and clean-fid are not needed.
 
     Raises:
-        ValueError: another sha256 than wanted, or no Inception v3 in the file.
-        MissingPackagesError: clean-fid is not installed.
+        ValueError: no such file, another sha256 than wanted, or no Inception v3 in the file (`TorchScriptError`).
     """
-    from sg3x.metrics.inception import require_packages
-
-    found = hash_file(Path(path))
-    if sha256 and found != sha256.lower():
-        raise ValueError(f"{path} has sha256 {found}, but {sha256.lower()} is wanted (features.inception_sha256)")
-    require_packages()
-    from cleanfid.resize import build_resizer
-
-    return JaxInception(convolutions_of(read_torchscript(path)), found, build_resizer("clean"))
+    found = checked_file(path, sha256, param)
+    return JaxInception(convolutions_of(read_torchscript(path)), found)
 
 
 def check_against_torch(mine: JaxInception, path: str | Path, images: np.ndarray) -> float:
@@ -113,17 +113,18 @@ def convolutions_of(module: Module) -> list[Convolution]:
     Raises:
         TorchScriptError: another number of them, or one without the vectors of its normalisation.
     """
-    found = [_folded(kernel, vectors) for kernel, vectors in _walk(module.attributes.get("layers", module))]
+    layers = (module.attributes or {}).get("layers")
+    found = [_folded(*one) for one in _walk(layers if type(layers) is Module else module)]
     if len(found) < COUNT:
         raise TorchScriptError(f"the file has {len(found)} convolutions; Inception v3 has {COUNT}")
     return found[:COUNT]
 
 
-def _walk(module: Any) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+def _walk(module: Module) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
     """Every kernel [out, in, kh, kw] with the vectors [out] that follow it, up to the next kernel, by name."""
     kernel: np.ndarray | None = None
     vectors: dict[str, np.ndarray] = {}
-    for name, value in _tensors(module, ""):
+    for name, value in tensors_of(module):
         if value.ndim == 4:
             if kernel is not None:
                 yield kernel, vectors
@@ -132,20 +133,6 @@ def _walk(module: Any) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
             vectors[name] = value
     if kernel is not None:
         yield kernel, vectors
-
-
-def _tensors(value: Any, name: str) -> Iterator[tuple[str, np.ndarray]]:
-    """All arrays below a module, depth first; a module's own kernel before its own vectors."""
-    if isinstance(value, np.ndarray):
-        yield name, value
-    elif isinstance(value, Module):
-        items = value.attributes.items()
-        own = [(key, x) for key, x in items if isinstance(x, np.ndarray)]
-        for key, x in sorted(own, key=lambda item: -item[1].ndim):
-            yield f"{name}.{key}", x
-        for key, x in items:
-            if isinstance(x, Module):
-                yield from _tensors(x, f"{name}.{key}")
 
 
 def _folded(kernel: np.ndarray, vectors: dict[str, np.ndarray]) -> Convolution:

@@ -23,6 +23,7 @@ from functools import cache
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding
 
 NAME = "random-conv-v1"
 RESIZE = "antialiased linear to 128 where larger"
@@ -33,14 +34,18 @@ _CHANNELS = (16, 32, 64, 64)
 _STRIDES = (1, 2, 2, 2)
 _LARGEST = 128
 _GRID = 4
-_BATCH = 32
+BATCH = 32
 _LEAK = 0.2
 _EXACT = jax.lax.Precision.HIGHEST  # a TPU would otherwise multiply in bfloat16, and score otherwise than a CPU
 _FLOOR = 1e-2  # of the mean square: keeps the faint noise of a flat area from being blown up to full strength
 
 
 def random_features(
-    images: np.ndarray, *, progress: Callable[[int, int], None] | None = None, unrounded: bool = False
+    images: np.ndarray,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    unrounded: bool = False,
+    split: NamedSharding | None = None,
 ) -> np.ndarray:
     """Features of pictures; a row depends on its own picture only, and is the same bytes in every run on one machine.
 
@@ -48,6 +53,7 @@ def random_features(
         images: uint8[N, R, R, 3] at any R >= 16, array or memory map.
         progress: called with (images done, N) after every batch.
         unrounded: the pictures are float32 in 0..255 instead.
+        split: how a batch of 32 lies over devices; None: on the first. The same features up to rounding.
 
     Returns:
         float32[N, 256].
@@ -58,12 +64,13 @@ def random_features(
     check_images(images, smallest=16, dtype=np.float32 if unrounded else np.uint8)
     weights = _weights()
     rows = []
-    for start in range(0, len(images), _BATCH):
-        batch = np.asarray(images[start : start + _BATCH])
+    for start in range(0, len(images), BATCH):
+        batch = np.asarray(images[start : start + BATCH])
         count = len(batch)
         # One batch size means one compilation, and the same arithmetic for a picture whatever company it is in.
-        batch = np.pad(batch, [(0, _BATCH - count), (0, 0), (0, 0), (0, 0)])
-        rows.append(np.asarray(_network(weights, batch))[:count])
+        batch = np.pad(batch, [(0, BATCH - count), (0, 0), (0, 0), (0, 0)])
+        placed = batch if split is None else jax.device_put(batch, split)
+        rows.append(np.asarray(_network(weights, placed))[:count])
         if progress is not None:
             progress(start + count, len(images))
     return np.concatenate(rows)

@@ -1,41 +1,51 @@
 """Weights out of a TorchScript file, without torch and without running any code in it.
 
-The file is a zip: `data.pkl` describes the module tree, `data/N` are the tensors' bytes. The description is a pickle; it is
-read by an unpickler that knows tensors, lists and inert modules, and refuses every other name: nothing of the file's choice
-is imported or called.
+The file is a zip of stored (not compressed) members: `data.pkl` describes the module tree, `data/N` are the tensors' bytes.
+The description is a pickle; it is read by the project's own interpreter of pickles (`sg3x.interop.unpickle`), against a list
+of the few names that a saved module needs: modules, tensors, storages, lists of numbers. Whatever else a file names is refused
+when it is named; classes `__torch__.…` are only names here, their code in the zip is not looked at.
+
+Bounds: members are stored, so what is read is no more than the file; the interpreter limits the opcodes; a tensor is a view
+inside its storage; who walks the modules (`tensors_of`) limits depth and bytes.
 """
 
 from __future__ import annotations
 
-import math
-import pickle
+import io
+import struct
 import zipfile
-from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sg3x.interop.torchpickle import Storage, Tensor, empty_dict, rebuild_tensor, refuse_call
+from sg3x.interop.unpickle import Interpreter, Node, Reducer, UnsafePickleError
+
 _DTYPES: dict[str, Any] = {
-    "FloatStorage": np.dtype("<f4"), "DoubleStorage": np.dtype("<f8"), "HalfStorage": np.dtype("<f2"),
-    "LongStorage": np.dtype("<i8"), "IntStorage": np.dtype("<i4"), "BoolStorage": np.dtype("?"),
+    "torch.FloatStorage": np.dtype("<f4"), "torch.DoubleStorage": np.dtype("<f8"), "torch.HalfStorage": np.dtype("<f2"),
+    "torch.LongStorage": np.dtype("<i8"), "torch.IntStorage": np.dtype("<i4"), "torch.BoolStorage": np.dtype("?"),
 }  # fmt: skip
-_LARGEST = 1 << 30  # bytes of one tensor, and of the description
+_LARGEST_DESCRIPTION = 1 << 26  # bytes
+_DEEPEST = 32  # modules inside modules
 
 
 class TorchScriptError(ValueError):
     """The file is no TorchScript of plain modules and tensors; the message says why."""
 
 
-class Module:
+class Module(Node):
     """What stands for a module: its attributes in the file's order, tensors as arrays, no behaviour."""
 
-    def __init__(self) -> None:
-        self.attributes: dict[str, Any] = {}
+    __slots__ = ("attributes",)
 
-    def __setstate__(self, state: Any) -> None:
-        if not isinstance(state, dict):
-            raise TorchScriptError(f"a module's state is a {type(state).__name__}; allowed is a dict of attributes")
+    def __init__(self) -> None:
+        self.attributes: dict[Any, Any] | None = None
+
+    def build(self, state: Any) -> None:
+        if self.attributes is not None or type(state) is not dict:
+            raise UnsafePickleError("a module's state that is not one dict of attributes is refused")
         self.attributes = state
 
 
@@ -47,78 +57,131 @@ def read_torchscript(path: str | Path) -> Module:
     """
     try:
         with zipfile.ZipFile(path) as file:
-            name = next((n for n in file.namelist() if n.count("/") == 1 and n.endswith("/data.pkl")), None)
-            if name is None or file.getinfo(name).file_size > _LARGEST:
-                raise TorchScriptError(f"{path} has no data.pkl of a size that can be: it is no TorchScript file")
-            with file.open(name) as description:
-                found = _Reader(description, file, name.removesuffix("data.pkl")).load()
-    except TorchScriptError:
-        raise
-    except (zipfile.BadZipFile, pickle.UnpicklingError, OSError, EOFError, KeyError, IndexError, TypeError,
-            AttributeError, ValueError, MemoryError, RecursionError) as error:  # fmt: skip
+            found = _root(_Archive(file))
+    except UnsafePickleError as error:
+        raise TorchScriptError(f"{path}: {error}") from error
+    except (
+        zipfile.BadZipFile,
+        struct.error,
+        OSError,
+        EOFError,
+        RuntimeError,
+        ValueError,
+        LookupError,
+        MemoryError,
+    ) as error:
         raise TorchScriptError(f"{path} is no TorchScript file, or damaged: {error}") from error
-    if not isinstance(found, Module):
-        raise TorchScriptError(f"{path} holds a {type(found).__name__}, not a module")
     return found
 
 
-class _Reader(pickle.Unpickler):
-    """Knows the few names that a saved module is described with; each stands for something inert."""
+def tensors_of(module: Module) -> Iterator[tuple[str, np.ndarray]]:
+    """All tensors below a module by dotted name, depth first; a module's own kernel before its own vectors.
 
-    def __init__(self, description: Any, file: zipfile.ZipFile, prefix: str) -> None:
-        super().__init__(description)
-        self._file, self._prefix = file, prefix
-        self._storages: dict[str, np.ndarray] = {}
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module == "__torch__" or module.startswith("__torch__."):
-            return Module
-        if module == "torch" and name in _DTYPES:
-            return _StorageType(name)
-        known = {
-            ("torch._utils", "_rebuild_tensor_v2"): _rebuild,
-            ("collections", "OrderedDict"): OrderedDict,
-            ("torch.jit._pickle", "build_intlist"): list,
-            ("torch.jit._pickle", "build_floatlist"): list,
-            ("torch.jit._pickle", "build_boollist"): list,
-            ("torch.jit._pickle", "build_tensorlist"): list,
-            ("torch.jit._pickle", "restore_type_tag"): _first,
-        }
-        if (module, name) not in known:
-            raise TorchScriptError(f"the file asks for {module}.{name}; allowed are tensors and modules")
-        return known[module, name]
-
-    def persistent_load(self, identity: Any) -> np.ndarray:
-        kind, storage_type, key, _, count = identity
-        if kind != "storage" or not isinstance(storage_type, _StorageType) or not isinstance(key, str):
-            raise TorchScriptError(f"the file refers to {kind!r}; allowed are storages of tensors")
-        if key not in self._storages:
-            info = self._file.getinfo(f"{self._prefix}data/{key}")
-            if info.file_size > _LARGEST:
-                raise TorchScriptError(f"a tensor has {info.file_size} bytes; allowed are {_LARGEST}")
-            content = np.frombuffer(self._file.read(info), _DTYPES[storage_type.name])
-            if len(content) != count:
-                raise TorchScriptError(f"storage {key} has {len(content)} values, {count} are announced")
-            self._storages[key] = content
-        return self._storages[key]
+    Raises:
+        TorchScriptError: modules are nested more than 32 deep, or one stands in two places (or inside itself).
+    """
+    yield from _tensors(module, "", 0, set())
 
 
-class _StorageType:
-    def __init__(self, name: str) -> None:
-        self.name = name
+def _tensors(module: Module, prefix: str, depth: int, seen: set[int]) -> Iterator[tuple[str, np.ndarray]]:
+    if depth > _DEEPEST:
+        raise TorchScriptError(f"modules are nested more than {_DEEPEST} deep")
+    if id(module) in seen:
+        raise TorchScriptError(f"the module {prefix.rstrip('.')[:200]!r} stands in two places, or inside itself")
+    seen.add(id(module))
+    items = [(f"{prefix}{key}"[:500], value) for key, value in (module.attributes or {}).items()]
+    own = [(name, value.values) for name, value in items if type(value) is Tensor]
+    yield from sorted(own, key=lambda item: -item[1].ndim)
+    for name, value in items:
+        if type(value) is Module:
+            yield from _tensors(value, f"{name}.", depth + 1, seen)
 
 
-def _first(value: Any, *_: Any) -> Any:
-    return value
+class _Archive:
+    """The members below the folder that the file's names begin with."""
+
+    def __init__(self, file: zipfile.ZipFile) -> None:
+        names = [n for n in file.namelist() if n.count("/") == 1 and n.endswith("/data.pkl")]
+        if len(names) != 1:
+            raise UnsafePickleError(f"it has {len(names)} members */data.pkl, a TorchScript file has one")
+        self._file, self._folder = file, names[0].removesuffix("data.pkl")
+
+    def read(self, name: str, largest: int | None = None) -> bytes:
+        info = self._file.getinfo(self._folder + name)
+        if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
+            raise UnsafePickleError(f"member {name[:100]!r} is compressed: TorchScript files store theirs as they are")
+        if largest is not None and info.file_size > largest:
+            raise UnsafePickleError(f"member {name[:100]!r} has {info.file_size} bytes, allowed are {largest}")
+        return self._file.read(info)
 
 
-def _rebuild(storage: np.ndarray, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> np.ndarray:
-    """The array of a tensor; refuses what would reach outside its storage."""
-    if not isinstance(storage, np.ndarray) or len(size) != len(stride) or min([offset, *size, *stride], default=0) < 0:
-        raise TorchScriptError(f"a tensor has size {size}, stride {stride}, offset {offset}")
-    count = math.prod(size)
-    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-    if count and (last >= len(storage) or count > len(storage)):
-        raise TorchScriptError(f"a tensor of size {size} reaches outside its storage of {len(storage)} values")
-    steps = [step * storage.itemsize for step in stride]
-    return np.lib.stride_tricks.as_strided(storage[offset:], size, steps).copy() if count else np.zeros(size)
+def _root(archive: _Archive) -> Module:
+    stream = io.BytesIO(archive.read("data.pkl", _LARGEST_DESCRIPTION))
+    storages: dict[str, tuple[str, Storage]] = {}
+
+    def storage_of(identity: Any) -> Storage:
+        if type(identity) is not tuple or len(identity) != 5 or [type(x) for x in identity[2:]] != [str, str, int]:
+            raise UnsafePickleError("a persistent id that does not describe a storage is refused")
+        kind, type_, key, _, count = identity
+        name = getattr(type_, "name", "")
+        if kind != "storage" or name not in _DTYPES:
+            raise UnsafePickleError("a persistent id that does not describe a storage of numbers is refused")
+        if key not in storages:
+            content = archive.read(f"data/{key}")
+            if len(content) != count * _DTYPES[name].itemsize:
+                raise UnsafePickleError(
+                    f"storage {key[:100]!r} has {len(content)} bytes, announced are {count} numbers"
+                )
+            storages[key] = name, Storage(np.frombuffer(content, _DTYPES[name]))
+        if storages[key][0] != name or len(storages[key][1].values) != count:
+            raise UnsafePickleError(f"storage {key[:100]!r} is announced in two ways")
+        return storages[key][1]
+
+    found = Interpreter(_REDUCERS, _Classes(), storage_of).run(stream)
+    if type(found) is not Module:
+        raise UnsafePickleError(f"it holds a {type(found).__name__.lower()}, not a module")
+    return found
+
+
+class _Classes(Mapping[str, Reducer]):
+    """Every class of the file itself, `__torch__.…`, is an inert module."""
+
+    def __getitem__(self, name: str) -> Reducer:
+        if name not in self:
+            raise KeyError(name)
+        return _module
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.startswith("__torch__.")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def _module(arguments: tuple) -> Module:
+    if arguments:
+        raise UnsafePickleError("a module made from arguments is refused")
+    return Module()
+
+
+def _first(kind: type) -> Callable[[tuple], Any]:
+    """Lists with a type beside them, and values with a tag: the list, the value."""
+
+    def take(arguments: tuple) -> Any:
+        if not arguments or len(arguments) > 2 or (kind is list and type(arguments[0]) is not list):
+            raise UnsafePickleError("a typed value in another form is refused")
+        return arguments[0]
+
+    return take
+
+
+_REDUCERS: dict[str, Reducer] = {
+    "torch._utils._rebuild_tensor_v2": rebuild_tensor,
+    "collections.OrderedDict": empty_dict,
+    **{f"torch.jit._pickle.build_{kind}list": _first(list) for kind in ("int", "float", "double", "bool", "tensor")},
+    "torch.jit._pickle.restore_type_tag": _first(object),
+    **dict.fromkeys(_DTYPES, refuse_call),  # only ever in a persistent id
+}

@@ -16,7 +16,9 @@ Row = dict[str, Any]
 KERNELS = {"fid": "kid", "frechet_random": "kernel_random"}  # drawn beside the Fréchet distance of the same features
 
 
-def plot_curves(path: Path, history: Sequence[Row], scores: Sequence[Row], *, score_name: str) -> None:
+def plot_curves(
+    path: Path, history: Sequence[Row], scores: Sequence[Row], quality: Sequence[Row] = (), *, score_name: str
+) -> None:
     """Draws losses, discriminator's confidence and augmentation, score, and speed if recorded, over training, as PNG.
 
     Args:
@@ -25,6 +27,7 @@ def plot_curves(path: Path, history: Sequence[Row], scores: Sequence[Row], *, sc
             ``images_per_s``; strings as `csv` reads them are taken as numbers, "" and missing as gaps.
         scores: rows with ``kimg`` and ``score_name``, one per segment; drawn with ``score_name_stderr`` as error bars,
             and beside it the kernel distance where they have it.
+        quality: rows with ``kimg`` and ``score_name``, measured while a segment trained: a thin line beside the scores.
         score_name: "fid" or "frechet_random".
 
     Raises:
@@ -47,7 +50,7 @@ def plot_curves(path: Path, history: Sequence[Row], scores: Sequence[Row], *, sc
             speed.set(title="Speed", ylabel="images per second")
             speed.set_ylim(bottom=0)
         for name, axes in zip(measured, rest, strict=False):
-            _draw_score(axes, scores, name)
+            _draw_score(axes, scores, name, quality if name == score_name else ())
         for axes in rest[len(measured) :]:
             axes.set_axis_off()
         save_figure(path, figure)
@@ -70,9 +73,13 @@ def _lines(axes: Axes, rows: Sequence[Row], curves: Sequence[tuple[str, str, str
     axes.set_xlabel("thousand images")
 
 
-def _draw_score(axes: Axes, scores: Sequence[Row], name: str) -> None:
-    """The score per segment, its last and best value written beside the points."""
+def _draw_score(axes: Axes, scores: Sequence[Row], name: str, quality: Sequence[Row]) -> None:
+    """The score per segment, its last and best value written beside the points; what was measured in between."""
     _lines(axes, scores, [(name, "", BLUE)])
+    if quality:
+        x, y = _column(quality, "kimg", required=True), _column(quality, name)
+        axes.plot(x, y, ".-", color=GREY, linewidth=0.8, markersize=3, label="during training", zorder=1)
+        axes.legend(loc="best")
     axes.set(title=_title(name), ylabel=f"{name} (lower is better)")
     x, y = _column(scores, "kimg", required=True), _column(scores, name)
     points = [(a, b) for a, b in zip(x, y, strict=True) if not math.isnan(b)]
@@ -83,7 +90,8 @@ def _draw_score(axes: Axes, scores: Sequence[Row], name: str) -> None:
     axes.errorbar(x, y, yerr=errors, fmt="none", ecolor=BLUE, capsize=4)
     for point in {points[-1], min(points, key=lambda p: p[1])}:
         axes.annotate(f"{point[1]:.4g}", point, textcoords="offset points", xytext=(0, 7), ha="center", color=BLUE)
-    lowest, highest = min(0.0, *(p[1] for p in points)), max(p[1] for p in points)
+    drawn = [p[1] for p in points] + [y for y in _column(quality, name) if not math.isnan(y)]
+    lowest, highest = min(0.0, *drawn), max(drawn)
     axes.set_ylim(1.2 * lowest, 1.2 * highest if highest > 0 else None)  # room for the numbers beside the points
     axes.margins(x=0.08)
 

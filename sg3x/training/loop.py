@@ -24,6 +24,7 @@ from sg3x.training.problems import TrainingError, check_finite, explain_write
 from sg3x.training.processes import Agreement, barrier, from_first, is_first, pack, unpack
 from sg3x.training.programs import Programs, data_mesh, replicate
 from sg3x.training.progress import Progress
+from sg3x.training.quality import Gauge, Quality
 from sg3x.training.report import Reporter, Stopwatch
 from sg3x.training.schedule import Interval
 from sg3x.training.scratch import discard, leftovers, scratch_directory, write_identity
@@ -54,6 +55,8 @@ class Segment:
     checkpoint_kimg: float | None = None
     snapshot_kimg: float | None = None
     tensorboard: str | None = None
+    gauge: Gauge | None = None              # measures the samples while it trains; None: nobody does,
+    quality: Path | None = None             #   and where the table of that goes
     # fmt: on
 
     def full_identity(self) -> dict[str, Any]:
@@ -184,6 +187,7 @@ class _Run:
         self.log_interval = Interval(segment.log_kimg, nimg)
         self.save_interval = Interval(segment.checkpoint_kimg, nimg, segment.checkpoint_minutes)
         self.snapshot_interval = Interval(segment.snapshot_kimg, nimg)
+        self.quality = Quality(programs.config, segment.gauge, progress.scratch, segment.batch_per_device, nimg)
 
     def __call__(self, state: State, reader: BatchReader, stopped: Callable[[], str | None]) -> None:
         """Trains from host state `state` on."""
@@ -206,7 +210,9 @@ class _Run:
         return rows[self.programs.local_rows()]
 
     def _between_steps(self, state: State, nimg: int) -> State:
-        """What is due at this image counter: a row, a checkpoint, a grid. All but the row is process 0's."""
+        """What is due at this image counter: a measurement, a row; a checkpoint and a grid by process 0."""
+        if self.quality.due(nimg):
+            self._measure(state, nimg)
         if self.log_interval.due(nimg):
             state = self._log(state, nimg)
             self.log_interval.done(nimg)
@@ -223,6 +229,13 @@ class _Run:
             self.snapshot_interval.done(nimg)
         return state
 
+    def _measure(self, state: State, nimg: int) -> None:
+        check_finite(jax.device_get(state["statistics"]), 0.0, nimg, self._last_good())
+        with self.watch("quality"), explain_write(self.progress.scratch):
+            self.quality.measure(state, nimg)
+        if self.report is not None:
+            self.report.measured(self.quality.latest, nimg)
+
     def _log(self, state: State, nimg: int) -> State:
         """One row of history and one line on the terminal; the only place where the host waits for the newest step."""
         totals, p = jax.device_get((state["statistics"], state["ada"]["p"]))
@@ -233,7 +246,7 @@ class _Run:
         seconds, shares = self.watch.lap()
         if self.report is not None:
             with self.watch("log"), explain_write(self.progress.scratch):
-                self.report.row(row, nimg, nimg - self.logged_nimg, seconds, shares)
+                self.report.row(row, nimg, nimg - self.logged_nimg, seconds, shares, self.quality.latest)
         self.logged_nimg = nimg
         return {**state, "statistics": replicate(zero_statistics(), self.programs.replicated)}
 
@@ -263,6 +276,9 @@ class _Run:
         if self.report is None:
             return
         self.progress.close()  # waits; what could not be written there is not needed any more
+        if self.segment.quality is not None:
+            with explain_write(self.segment.quality, in_scratch=False):
+                self.quality.write(self.segment.quality)
         with explain_write(self.segment.out, in_scratch=False):
             checkpoints.save_checkpoint(self.segment.out, host, {**self.progress.meta, "nimg": nimg}, self.history)
         print(f"segment complete: {self.segment.out}", flush=True)

@@ -18,7 +18,7 @@ from sg3x.files.atomic import atomic_write
 from sg3x.training.history import ADVICE
 from sg3x.training.problems import TrainingError
 
-PHASES = ("data", "step", "checkpoint", "sampling", "log")
+PHASES = ("data", "step", "checkpoint", "sampling", "quality", "log")
 
 
 class Stopwatch:
@@ -52,15 +52,16 @@ class Reporter:
         self.scratch, self.out, self.end_kimg = scratch, out, end_kimg
         self.board = _open_board(tensorboard, out) if tensorboard else None
 
-    def row(self, row: dict[str, str], nimg: int, images: int, seconds: float, shares: dict[str, float]) -> None:
-        """A new row of the history: `images` images in `seconds`, whose shares went to the phases."""
+    def row(self, row: dict[str, str], nimg: int, images: int, seconds: float, shares: dict[str, float],
+            quality: dict[str, str]) -> None:  # fmt: skip
+        """A new row of the history: `images` images in `seconds`, whose shares went to the phases; the newest score."""
         rate = images / seconds
         remaining = (self.end_kimg * 1000 - nimg) / max(rate, 1e-9)
-        print(_line(row, self.end_kimg, rate, remaining, shares), flush=True)
+        print(_line(row, self.end_kimg, rate, remaining, shares, quality), flush=True)
         if row["warning"]:
             print(f"warning: {row['warning']}: {ADVICE[row['warning']]}", flush=True)
         self._write({
-            **row, "end_kimg": self.end_kimg, "images_per_s": round(rate, 2), "eta_s": round(remaining),
+            **row, **quality, "end_kimg": self.end_kimg, "images_per_s": round(rate, 2), "eta_s": round(remaining),
             "pid": os.getpid(), "out": str(self.out), "state": "training", "at": time.time(),
             "phases": {name: round(share, 4) for name, share in shares.items()},
         })  # fmt: skip
@@ -76,6 +77,12 @@ class Reporter:
             "kimg": f"{kimg:.3f}", "end_kimg": self.end_kimg, "pid": os.getpid(), "out": str(self.out), "state": state,
             "at": time.time(),
         })  # fmt: skip
+
+    def measured(self, quality: dict[str, str], nimg: int) -> None:
+        """A new score, by its name."""
+        if self.board is not None:
+            for name, value in quality.items():
+                self.board.add_scalar(name, float(value), nimg)
 
     def grid(self, picture: Any, nimg: int) -> None:
         """Samples uint8[H, W, 3] of the averaged generator."""
@@ -101,13 +108,15 @@ def _open_board(folder: str, out: Path) -> Any:
     return SummaryWriter(str(Path(folder) / out.name))
 
 
-def _line(row: dict[str, str], end_kimg: int, rate: float, remaining: float, shares: dict[str, float]) -> str:
+def _line(row: dict[str, str], end_kimg: int, rate: float, remaining: float, shares: dict[str, float],
+          quality: dict[str, str]) -> str:  # fmt: skip
+    scores = "".join(f"{name} {float(value):.4g}  " for name, value in quality.items())
     others = "  ".join(f"{name} {share:.0%}" for name, share in shares.items() if name != "step" and share >= 0.005)
     return (
         f"{row['kimg']:>10} / {end_kimg} kimg  {rate:7.1f} img/s  {1000 / max(rate, 1e-9):7.2f} s/kimg  "
         f"ETA {_duration(remaining)}  G {float(row['loss_g']):.3f}  D {float(row['loss_d']):.3f}  "
         f"r1 {float(row['r1_penalty'] or 'nan'):.3g}  p {float(row['ada_p']):.3f}  "
-        f"sign(D(real)) {float(row['real_sign']):+.2f}  {_memory()}" + (f"  [{others}]" if others else "")
+        f"sign(D(real)) {float(row['real_sign']):+.2f}  {scores}{_memory()}" + (f"  [{others}]" if others else "")
     )
 
 

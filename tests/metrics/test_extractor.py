@@ -1,13 +1,15 @@
 """Which extractor is taken, and that it is written down and found again. No torch and no network needed."""
 
 import logging
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from sg3x.files.download import ChecksumError, DownloadError
+from sg3x.files.fingerprint import hash_file
 from sg3x.metrics import extractor as module
-from sg3x.metrics import inception
+from sg3x.metrics import inception, jax_inception
 from sg3x.metrics.extractor import extractor_from_record, open_extractor, random_extractor
 
 URL = "http://localhost/inception.pt"
@@ -56,13 +58,31 @@ def test_a_path_with_another_sum_is_an_error(tmp_path):
         opened(tmp_path, inception_path=tmp_path / "file.pt", inception_sha256="a" * 64)
 
 
-def test_a_path_without_the_packages_is_an_error_that_says_how_to_install(tmp_path, monkeypatch):
+def test_without_the_packages_a_path_is_opened_in_jax_and_says_so(tmp_path, monkeypatch, caplog):
     (tmp_path / "file.pt").write_bytes(b"content")
-    monkeypatch.setitem(
-        module.inception.__dict__, "require_packages", failing(inception.MissingPackagesError("do this"))
-    )
-    with pytest.raises(ImportError, match="do this"):
-        opened(tmp_path, inception_path=tmp_path / "file.pt")
+    monkeypatch.setattr(inception, "require_packages", failing(inception.MissingPackagesError("do this")))
+    network = SimpleNamespace(sha256="b" * 64, dimension=2048)
+    monkeypatch.setattr(jax_inception, "load_jax_inception", lambda *_, **__: network)
+    with caplog.at_level(logging.WARNING):
+        found = opened(tmp_path, inception_path=tmp_path / "file.pt")
+    assert found.record() == INCEPTION | {"name": "inception-v3-jax", "sha256": "b" * 64}
+    assert "do this" in caplog.text and "inception-v3-jax" in caplog.text
+    # What is written down is found again, and never answered by the other.
+    where = {"inception_path": tmp_path / "file.pt", "inception_url": None, "downloads": tmp_path}
+    assert extractor_from_record(found.record(), **where).record() == found.record()
+    with pytest.raises(ImportError, match=r"do this \(the reference features were .* run the reference stage again"):
+        extractor_from_record(INCEPTION | {"sha256": hash_file(tmp_path / "file.pt")}, **where)
+
+
+def test_a_file_that_jax_cannot_read_is_an_error_by_path_and_a_warning_by_url(tmp_path, monkeypatch, caplog):
+    (tmp_path / "inception.pt").write_bytes(b"content")
+    monkeypatch.setattr(inception, "require_packages", failing(inception.MissingPackagesError("do this")))
+    with pytest.raises(ValueError, match="is no TorchScript file, or damaged"):
+        opened(tmp_path, inception_path=tmp_path / "inception.pt")
+    monkeypatch.setattr(module, "download_file", lambda *_, **__: hash_file(tmp_path / "inception.pt"))
+    with caplog.at_level(logging.WARNING):
+        assert opened(tmp_path, inception_url=URL).metric == "frechet_random"
+    assert "NO FID" in caplog.text and "damaged" in caplog.text
 
 
 def test_missing_packages_are_named_with_the_command(monkeypatch):
@@ -72,10 +92,7 @@ def test_missing_packages_are_named_with_the_command(monkeypatch):
         inception.require_packages()
 
 
-@pytest.mark.parametrize("what", ["packages", "host"])
-def test_a_url_that_cannot_be_had_warns_and_takes_the_random_network(what, tmp_path, monkeypatch, caplog):
-    missing = failing(inception.MissingPackagesError("torch is not there"))
-    monkeypatch.setattr(inception, "require_packages", missing if what == "packages" else lambda: None)
+def test_a_url_that_cannot_be_had_warns_and_takes_the_random_network(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(module, "download_file", failing(DownloadError("the host is not there")))
     with caplog.at_level(logging.WARNING):
         assert opened(tmp_path, inception_url=URL).metric == "frechet_random"

@@ -5,17 +5,20 @@ from pathlib import Path
 
 import numpy as np
 
+from sg3x.metrics.during_training import DuringTraining, open_during_training
+from sg3x.metrics.extractor import random_extractor
+from sg3x.metrics.score import compute_reference, save_reference
 from sg3x.networks import DiscriminatorConfig, GeneratorConfig
 from sg3x.training.checkpoints import save_checkpoint
 from sg3x.training.loop import Segment, run_segment
-from sg3x.training.processes import is_first, join
+from sg3x.training.processes import barrier, is_first, join
 from sg3x.training.state import TrainConfig, init_state
 
 G = GeneratorConfig(16, z_dim=4, w_dim=4, num_layers=2, num_critical=1, channel_base=32, channel_max=4, margin_size=1)
 D = DiscriminatorConfig(16, channel_base=32, channel_max=4, mbstd_group_size=2)
 
 
-def main(folder: Path, deterministic: bool, end: int = 1) -> None:
+def main(folder: Path, deterministic: bool, end: int = 1, watched: bool = False) -> None:
     join()
     config = TrainConfig(G, D, batch_size=8, r1_gamma=1.0)
     images = np.random.RandomState(0).randint(0, 256, (40, 16, 16, 3), np.uint8)
@@ -25,14 +28,27 @@ def main(folder: Path, deterministic: bool, end: int = 1) -> None:
         save_checkpoint(parent, init_state(G, D, 0), meta, [])
     segment = Segment(
         parent, folder / str(end), end, folder / "scratch", log_kimg=0.1, deterministic=deterministic,
-        checkpoint_kimg=0.2,
+        checkpoint_kimg=0.2, gauge=gauge(folder, images) if watched else None,
+        quality=folder / "quality.tsv" if watched else None,
     )  # fmt: skip
     run_segment(config, segment, images, "data")
 
 
+def gauge(folder: Path, images: np.ndarray) -> DuringTraining:
+    """Measures 11 samples by random features: a number that no 2 or 4 devices share evenly."""
+    if is_first():
+        save_reference(folder / "reference", compute_reference(images, random_extractor(), "data"))
+    barrier("reference")
+    return open_during_training(
+        folder / "reference", images, "data", every_kimg=0.3, num_samples=11, first_seed=0, inception_path=None,
+        inception_url=None, downloads=folder,
+    )  # fmt: skip
+
+
 if __name__ == "__main__":
     try:
-        main(Path(sys.argv[1]), sys.argv[2] == "deterministic", int(sys.argv[3]) if len(sys.argv) > 3 else 1)
+        mode, end = sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 1
+        main(Path(sys.argv[1]), mode in ("deterministic", "watched"), end, watched=mode == "watched")
     except KeyboardInterrupt as stopped:
         print(stopped, flush=True)
         sys.exit(130)
