@@ -1,6 +1,7 @@
 """Benchmarks, each against its baselines in one run: `make bench` (minutes), `python -m benchmarks --full` (an hour)."""
 
 import argparse
+import os
 
 from sg3x.allocator import keep_freed_memory
 
@@ -13,6 +14,8 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="larger shapes, more rounds")
     given = parser.parse_args()
     keep_freed_memory()
+    # Before torch starts its threads: on a busy machine a thread that waits by spinning would count as work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import importlib
 
     for name in given.names or NAMES[:-1]:

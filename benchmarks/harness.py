@@ -14,18 +14,21 @@ from typing import Any
 RESULTS = Path(__file__).parent / "results"
 
 
-def interleaved(contestants: dict[str, Callable[[], Any]], rounds: int) -> dict[str, dict[str, float]]:
-    """name -> median and least wall and CPU milliseconds of `rounds` calls, one of each contestant in turn, after one to warm up.
+def interleaved(
+    contestants: dict[str, Callable[[], Any]], rounds: int, warm_up: bool = True
+) -> dict[str, dict[str, float]]:
+    """name -> median and least wall and CPU milliseconds of `rounds` calls, one of each contestant in turn, after one to warm
+    up (not needed where a call takes half a minute).
 
     On a machine that does other things too, CPU time is the steadier of the two: both contestants use all cores.
     """
     wall: dict[str, list[float]] = {name: [] for name in contestants}
     cpu: dict[str, list[float]] = {name: [] for name in contestants}
-    for turn in range(rounds + 1):
+    for turn in range(rounds + warm_up):
         for name, run in contestants.items():
             started, worked = time.perf_counter(), time.process_time()
             run()
-            if turn:
+            if turn or not warm_up:
                 wall[name].append(1e3 * (time.perf_counter() - started))
                 cpu[name].append(1e3 * (time.process_time() - worked))
     return {

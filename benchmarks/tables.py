@@ -46,7 +46,12 @@ def section() -> str:
         if rows:
             lines += static_table(rows)
         if "waited_share" in found:
-            lines += [f"Waiting for data: {found['waited_share']:.2%} of steps of {found['step_ms']:.0f} ms.", ""]
+            lines += [
+                f"Waiting for data: {found['waited_share']:.2%} of {found['steps']} steps of {found['step_ms']:.0f} ms, the "
+                f"longest {found['longest_wait_ms']:.1f} ms; {found['disk_bytes'] / 2**20:.0f} MiB came from the disk "
+                f"for {found['needed_bytes'] / 2**20:.0f} MiB of pictures.",
+                "",
+            ]
     return "\n".join(lines)
 
 

@@ -38,6 +38,16 @@ class Generator(torch.nn.Module):
         return x
 
 
+def convolution_inputs(g: Generator, w: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor, int]]:
+    """(picture, weight, padding) of each of g's convolutions, without modulation."""
+    found, n, side = [], w.shape[0], g.features.shape[2]
+    for i, spec in enumerate(g.specs):
+        x = torch.randn(n, spec.in_channels, side, side, requires_grad=True)
+        found.append((x, g.weights[i], spec.conv_kernel - 1))
+        side = spec.out_size
+    return found
+
+
 class Discriminator(torch.nn.Module):
     """Pictures [N, 3, R, R] -> logits [N]: residual blocks, minibatch deviation left out."""
 

@@ -11,13 +11,15 @@ import torch.nn.functional as F
 
 
 def upfirdn(x, taps, up, down, pads, gain):
-    """Zeros inserted, padded, filtered along H and W and decimated."""
+    """Zeros inserted, padded, filtered along H and W (by taps[n, n] at once) and decimated."""
     n, c, h, w = x.shape
     if up > 1:
         x = F.pad(x.reshape(n, c, h, 1, w, 1), [0, up - 1, 0, 0, 0, up - 1]).reshape(n, c, h * up, w * up)
     x = F.pad(x, [pads[0], pads[1], pads[0], pads[1]])
     if taps is None:
         return x
+    if taps.ndim == 2:
+        return F.conv2d(x, (taps.flip(0, 1) * gain)[None, None].expand(c, 1, -1, -1), stride=down, groups=c)
     kernel = (taps.flip(0) * gain**0.5)[None, None].expand(c, 1, -1)
     x = F.conv2d(x, kernel[..., None], stride=(down, 1), groups=c)
     return F.conv2d(x, kernel[:, :, None], stride=(1, down), groups=c)
