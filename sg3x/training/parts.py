@@ -18,7 +18,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from sg3x.networks import discriminator, layer_schedule, mapping, synthesis, synthesis_layer
+from sg3x.networks import layer_schedule, mapping, synthesis, synthesis_layer
 from sg3x.networks.generator import style_powers, synthesis_input
 from sg3x.networks.layers import Params
 from sg3x.training import losses, step
@@ -35,8 +35,10 @@ def generator_phase(config: TrainConfig, layout: Layout, state: State, trips: ja
 
     def unit(ws: jax.Array, draws: Draws | None) -> tuple[tuple[Params, Params], tuple[jax.Array, jax.Array]]:
         def objective(g: Params, ws: jax.Array, powers: Params) -> tuple[jax.Array, jax.Array]:
-            images, _ = synthesis(g, state["g_buffers"], config.generator, ws, style_powers=powers)
-            logits = discriminator(state["d"], config.discriminator, view(images, draws))
+            images, _ = synthesis(
+                g, state["g_buffers"], config.generator, ws, style_powers=powers, remat=config.recomputes
+            )
+            logits = step.judge(config, state["d"], view(images, draws), None)
             return losses.generator_loss(logits), logits
 
         (g, d_ws, d_powers), logits = jax.grad(objective, argnums=(0, 1, 2), has_aux=True)(state["g"], ws, powers)

@@ -59,6 +59,11 @@ class TrainConfig:
     blur_init_sigma: float = 0.0
     blur_fade_kimg: float = 0.0
     freeze_d: int = 0  # first layers of D that are not trained
+    remat: str = "none"  # "layers": compute every layer again in the backward pass instead of keeping what is inside
+
+    @property
+    def recomputes(self) -> bool:
+        return self.remat == "layers"
 
 
 def purpose_key(seed: int, purpose: str, image_counter: jax.Array | int = 0) -> jax.Array:
