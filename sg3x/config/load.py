@@ -22,7 +22,8 @@ STAGE_PARAMS: dict[str, tuple[str, ...]] = {
     "train": (
         "activation_dtype", "ada_interval", "ada_kimg", "ada_target", "augment", "batch_per_device", "batch_size",
         "blur_fade_kimg", "blur_init_sigma", "d_lr", "deterministic", "discriminator", "ema_decay", "ema_kimg",
-        "ema_rampup", "g_lr", "generator", "init.freeze_d", "log_kimg", "r1_gamma", "r1_interval", "resolution", "seed",
+        "ema_rampup", "g_lr", "generator", "init.freeze_d", "log_kimg", "r1_gamma", "r1_interval", "remat", "resolution",
+        "seed",
     ),
     "score": (
         "evaluate.batch_size", "evaluate.first_seed", "evaluate.num_samples", "features.inception_path",

@@ -199,6 +199,7 @@ class Params(Section):
     # Training.
     batch_size: PositiveInt
     batch_per_device: PositiveInt | None = None
+    remat: Literal["none", "layers"] = "none"
     deterministic: bool = False
     g_lr: PositiveOrAuto = 0.0025
     d_lr: PositiveOrAuto = 0.002

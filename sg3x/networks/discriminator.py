@@ -114,19 +114,25 @@ def init_discriminator(key: jax.Array, config: DiscriminatorConfig) -> Params:
     return params
 
 
-def discriminator(params: Params, config: DiscriminatorConfig, img: jax.Array, c: jax.Array | None = None) -> jax.Array:
-    """Logits float32[N, 1] of pictures img[N, R, R, channels] and labels c[N, c_dim]."""
+def discriminator(
+    params: Params, config: DiscriminatorConfig, img: jax.Array, c: jax.Array | None = None, remat: bool = False
+) -> jax.Array:
+    """Logits float32[N, 1] of pictures img[N, R, R, channels] and labels c[N, c_dim].
+
+    With `remat` only the residual blocks' inputs are kept for the gradient; each is computed again in the backward pass.
+    """
     expected = (config.img_resolution, config.img_resolution, config.img_channels)
     if img.ndim != 4 or img.shape[1:] != expected:
         raise ValueError(f"img has shape {img.shape}, expected [N, {', '.join(map(str, expected))}]")
     if config.c_dim > 0 and c is not None and c.shape != (img.shape[0], config.c_dim):
         raise ValueError(f"labels c have shape {c.shape}, expected [{img.shape[0]}, {config.c_dim}]")
     x = img
+    block = jax.checkpoint(_block, static_argnums=(1, 2)) if remat else _block
     for i, res in enumerate(config.resolutions):
         x = x.astype(config.block_dtype(res))
         if i == 0:
             x = _conv(params, f"b{res}.fromrgb", x, clamp=config.conv_clamp)
-        x = _block(params, config, res, x)
+        x = block(params, config, res, x)
     x = minibatch_stddev(x.astype(jnp.float32), config.mbstd_group_size, config.mbstd_num_channels)
     x = _conv(params, "b4.conv", x, clamp=config.conv_clamp)
     x = lrelu(dense(params, "b4.fc", x.reshape(x.shape[0], -1)))

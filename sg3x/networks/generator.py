@@ -76,6 +76,7 @@ def synthesis(
     transform: jax.Array | None = None,
     update_emas: bool = False,
     style_powers: Params | None = None,
+    remat: bool = False,
 ) -> tuple[jax.Array, Params]:
     """Pictures float32[N, R, R, channels], about -1..1, of ws[N, num_ws, w_dim], and the buffers.
 
@@ -84,6 +85,7 @@ def synthesis(
             units of the picture's side with the origin at its centre.
         update_emas: training of D only: move the magnitude EMAs, each before it is used.
         style_powers: of the whole batch (see `style_powers`), when ws is only a part of it.
+        remat: keep only the layers' inputs for the gradient, and compute each layer again in the backward pass.
     """
     if ws.ndim != 3 or ws.shape[1:] != (config.num_ws, config.w_dim):
         raise ValueError(f"ws has shape {ws.shape}, expected [N, {config.num_ws}, {config.w_dim}]")
@@ -91,9 +93,10 @@ def synthesis(
     ws = ws.astype(jnp.float32)
     x = synthesis_input(params, buffers, config, ws[:, 0], transform)
     new_buffers = dict(buffers)
+    compute = jax.checkpoint(synthesis_layer, static_argnums=(2, 3, 6)) if remat else synthesis_layer
     for i, layer in enumerate(schedule.layers):
         power = None if style_powers is None else style_powers.get(layer.name)
-        x, ema = synthesis_layer(params, buffers, config, layer, x, ws[:, i + 1], update_emas, power)
+        x, ema = compute(params, buffers, config, layer, x, ws[:, i + 1], update_emas, power)
         new_buffers[f"synthesis.{layer.name}.magnitude_ema"] = ema
     return x.astype(jnp.float32) * config.output_scale, new_buffers
 

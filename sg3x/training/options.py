@@ -66,4 +66,5 @@ def train_config(params: Any) -> TrainConfig:
         blur_init_sigma=params.blur_init_sigma,
         blur_fade_kimg=params.blur_fade_kimg,
         freeze_d=params.init.freeze_d,
+        remat=params.remat,
     )

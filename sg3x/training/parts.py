@@ -20,7 +20,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from sg3x.networks import discriminator, layer_schedule, mapping, synthesis, synthesis_layer
+from sg3x.networks import layer_schedule, mapping, synthesis, synthesis_layer
 from sg3x.networks.generator import style_powers, synthesis_input
 from sg3x.networks.layers import Params
 from sg3x.training import losses, step
@@ -47,8 +47,9 @@ def generator_unit(
     view = _view(config, state)
 
     def objective(g: Params, ws: jax.Array, powers: Params) -> tuple[jax.Array, jax.Array]:
-        images, _ = synthesis(g, state["g_buffers"], config.generator, ws, style_powers=powers)
-        logits = discriminator(state["d"], config.discriminator, view(images, drawn))
+        buffers, remat = state["g_buffers"], config.recomputes
+        images, _ = synthesis(g, buffers, config.generator, ws, style_powers=powers, remat=remat)
+        logits = step.judge(config, state["d"], view(images, drawn), None)
         return losses.generator_loss(logits), logits
 
     (g, d_ws, d_powers), logits = jax.grad(objective, argnums=(0, 1, 2), has_aux=True)(state["g"], ws, powers)

@@ -59,6 +59,11 @@ class TrainConfig:
     blur_init_sigma: float = 0.0
     blur_fade_kimg: float = 0.0
     freeze_d: int = 0  # first layers of D that are not trained
+    remat: str = "none"  # "layers": compute every layer again in the backward pass instead of keeping what is inside
+
+    @property
+    def recomputes(self) -> bool:
+        return self.remat == "layers"
 
     @property
     def group_size(self) -> int:

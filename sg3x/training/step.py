@@ -39,7 +39,12 @@ def generate(
 ) -> tuple[jax.Array, Params]:
     """Pictures of latents z, and the buffers (moved when `update_emas`: D's main phase only)."""
     ws, buffers = mapping(g, buffers, config.generator, z, c, update_emas=update_emas)
-    return synthesis(g, buffers, config.generator, ws, update_emas=update_emas)
+    return synthesis(g, buffers, config.generator, ws, update_emas=update_emas, remat=config.recomputes)
+
+
+def judge(config: TrainConfig, d: Params, images: jax.Array, c: jax.Array | None) -> jax.Array:
+    """D's logits of pictures as it sees them."""
+    return discriminator(d, config.discriminator, images, c, remat=config.recomputes)
 
 
 def generator_gradients(
@@ -49,7 +54,7 @@ def generator_gradients(
 
     def objective(g: Params) -> jax.Array:
         images, _ = generate(config, g, state["g_buffers"], z, c)
-        return losses.generator_loss(discriminator(state["d"], config.discriminator, view(images), c))
+        return losses.generator_loss(judge(config, state["d"], view(images), c))
 
     loss, grads = jax.value_and_grad(objective)(state["g"])
     return grads, loss
@@ -63,8 +68,8 @@ def discriminator_gradients(
 
     def objective(d: Params) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
         d = _frozen(config, d)
-        fake_logits = discriminator(d, config.discriminator, view_fake(fake), fake_c)
-        real_logits = discriminator(d, config.discriminator, view_real(real), real_c)
+        fake_logits = judge(config, d, view_fake(fake), fake_c)
+        real_logits = judge(config, d, view_real(real), real_c)
         return losses.discriminator_loss(fake_logits, real_logits), (fake_logits, real_logits)
 
     (loss, logits), grads = jax.value_and_grad(objective, has_aux=True)(d)
@@ -78,9 +83,7 @@ def r1_gradients(
 
     def objective(d: Params) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
         d = _frozen(config, d)
-        penalty, logits = losses.r1_penalty(
-            lambda images: discriminator(d, config.discriminator, view(images), c), real
-        )
+        penalty, logits = losses.r1_penalty(lambda images: judge(config, d, view(images), c), real)
         mean = jnp.mean(penalty)
         return mean * (config.r1_gamma / 2) * config.r1_interval, (mean, logits)
 

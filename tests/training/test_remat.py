@@ -1,0 +1,73 @@
+"""`remat: layers`: the same step up to rounding, with less kept for the gradients; `none`: nothing is computed again."""
+
+from dataclasses import replace
+from functools import partial
+
+import jax
+import numpy as np
+import pytest
+
+from sg3x.networks import DiscriminatorConfig, GeneratorConfig
+from sg3x.training import step
+from sg3x.training.augment import AugmentConfig
+from sg3x.training.state import TrainConfig, init_state
+
+G = GeneratorConfig(16, z_dim=4, w_dim=4, num_layers=4, num_critical=1, channel_base=128, channel_max=8, margin_size=2)
+D = DiscriminatorConfig(16, channel_base=128, channel_max=8)
+KEPT = TrainConfig(G, D, batch_size=4, r1_gamma=1.0, augment=AugmentConfig.preset("blit"))
+AGAIN = replace(KEPT, remat="layers")
+Z = jax.ShapeDtypeStruct((4, 4), np.float32)
+
+
+def gradients(config, state):
+    """G's, D's and R1's gradients."""
+    random = np.random.RandomState(0)
+    z, real = random.randn(4, 4).astype(np.float32), random.randn(4, 16, 16, 3).astype(np.float32) / 2
+    fake = real[::-1]
+
+    def same(images):
+        return images
+
+    @jax.jit
+    def all_three(state):
+        g, _ = step.generator_gradients(config, state, z, None, same)
+        d, _ = step.discriminator_gradients(config, state["d"], fake, None, real, None, same, same)
+        r1, _ = step.r1_gradients(config, state["d"], real, None, same)
+        return {"g": g, "d": d, "r1": r1}
+
+    return all_three(state)
+
+
+def test_gradients_are_equal_up_to_rounding():
+    state = init_state(G, D, 0)
+    kept, again = gradients(KEPT, state), gradients(AGAIN, state)
+    for part, grads in kept.items():
+        for name, value in grads.items():
+            size = float(np.max(np.abs(value)))
+            np.testing.assert_allclose(again[part][name], value, atol=1e-5 * size + 1e-9, err_msg=f"{part} {name}")
+        assert sum(float(np.sum(np.abs(v))) for v in grads.values()) > 0
+
+
+@pytest.mark.parametrize("phase", [step.generator_phase, step.r1_phase])
+def test_layers_are_computed_again_only_when_asked(phase):
+    state = jax.eval_shape(lambda: init_state(G, D, 0))
+    batch = () if phase is step.generator_phase else (jax.ShapeDtypeStruct((4, 16, 16, 3), np.uint8),)
+    text = {c.remat: str(jax.make_jaxpr(partial(phase, c))(state, *batch)) for c in (KEPT, AGAIN)}
+    assert "checkpoint" not in text["none"] and "remat" not in text["none"]
+    assert "checkpoint" in text["layers"] or "remat" in text["layers"]
+
+
+def test_less_is_kept_for_the_generators_gradient():
+    wide = replace(G, channels=(48,) * 4, channel_base=4096, channel_max=48, margin_size=6)
+
+    def temporaries(remat):
+        config = replace(KEPT, generator=wide, remat=remat)
+        state = jax.eval_shape(lambda: init_state(wide, D, 0))
+
+        def loss(g, buffers, z):
+            return step.generate(config, g, buffers, z, None)[0].sum()
+
+        program = jax.jit(jax.grad(loss)).lower(state["g"], state["g_buffers"], Z).compile()
+        return program.memory_analysis().temp_size_in_bytes
+
+    assert temporaries("layers") < 0.9 * temporaries("none")
