@@ -62,7 +62,7 @@ class DuringTraining:
 
     def distance(self, features: np.ndarray) -> float:
         """Fréchet distance of the samples' features to the real ones, without error bar."""
-        with steady_algebra(self.dimension):
+        with steady_algebra(self.reference.features, features):
             return self._target.distance(features)
 
     def facts(self) -> dict[str, str]:
@@ -75,7 +75,7 @@ class DuringTraining:
 
     @cached_property
     def _target(self) -> FrechetTarget:
-        with steady_algebra(self.dimension):
+        with steady_algebra(self.reference.features):
             return FrechetTarget.of(self.reference.features)
 
 
