@@ -6,13 +6,14 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sg3x.training.lifecycle import die_with_parent
 from sg3x.training.problems import TrainingError
 from sg3x.training.processes import CLOUD_TPU, launcher
 
+PATIENCE = "OMPI_MCA_odls_base_sigkill_timeout"  # seconds between mpirun's SIGTERM and its SIGKILL
 MARK = "SG3X_LAUNCHED"  # in the environment of what a launcher started
 
 
@@ -33,7 +34,12 @@ def launch(prefix: str, arguments: Sequence[str]) -> None:
         )
     die_with_parent()  # is kept over exec: the launcher ends when `dvc` does, and ends what it started
     sys.stdout.flush()
-    os.execvpe(command[0], command, {**os.environ, MARK: "1"})
+    os.execvpe(command[0], command, launch_environment(os.environ))
+
+
+def launch_environment(own: Mapping[str, str]) -> dict[str, str]:
+    """Our environment with the mark, and with time to save for what Open MPI stops: a second, if nobody says otherwise."""
+    return {PATIENCE: "30", **own, MARK: "1"}
 
 
 def launch_command(prefix: str, arguments: Sequence[str]) -> list[str]:
