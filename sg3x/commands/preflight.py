@@ -63,18 +63,19 @@ def _report(params: Any, target: Any, what: str, quiet: bool) -> dict[str, Any]:
         "phases": [phase.to_dict() for phase in phases],
     }
     if target.chip is not None:
-        report |= _priced(phases, target.chip, config, what) | {"caveat": CAVEAT}
+        report |= _priced(phases, target.chip, config) | {"caveat": CAVEAT}
     return report
 
 
-def _priced(phases: list[Any], chip: Any, config: Any, what: str) -> dict[str, Any]:
+def _priced(phases: list[Any], chip: Any, config: Any) -> dict[str, Any]:
     cycles = {phase.name: phase.cycles or 0 for phase in phases}
     found: dict[str, Any] = {"milliseconds": {}, "limit_milliseconds": {}}
     for phase in phases:
         found["milliseconds"][phase.name] = round(cycles[phase.name] / chip.clock * 1e3, 2)
         found["limit_milliseconds"][phase.name] = round((phase.flops or 0) / chip.peak * 1e3, 2)
-    step = cycles["G"] + cycles["D"] + cycles["R1"] / config.r1_interval + cycles["end"] if what == "step" else None
-    if step is not None:
+    step = None
+    if "G" in cycles:  # `deterministic` runs many small programs, in turns: no sum of theirs is a step
+        step = cycles["G"] + cycles["D"] + cycles["R1"] / config.r1_interval + cycles["end"]
         found["step_milliseconds"] = round(step / chip.clock * 1e3, 2)
     images = step or cycles.get("forward")
     if images:  # of a step: trained; of the generator: drawn

@@ -73,9 +73,8 @@ def test_a_batch_of_8_in_groups_of_2_has_the_same_bits(devices):
     assert_same_bits(trained(devices), trained(1))
 
 
-@pytest.mark.parametrize("devices", [2, 4])
-def test_groups_that_do_not_divide_over_the_devices_have_the_same_bits(devices):
-    assert_same_bits(trained(devices, batch=6), trained(1, batch=6))
+def test_groups_that_do_not_divide_over_the_devices_have_the_same_bits():
+    assert_same_bits(trained(2, batch=6), trained(1, batch=6))
 
 
 @pytest.mark.slow
