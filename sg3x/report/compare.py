@@ -73,4 +73,9 @@ def _md5s(lock: bytes | None) -> list[tuple[str, str]]:
         outs = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", []) if "md5" in out}
     except (YAMLError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"dvc.lock is damaged: {error}") from error
-    return [(f"{path}, DVC's md5", md5) for path, md5 in outs.items() if path.startswith(_MD5_OF)]
+    return [
+        (f"{path}, DVC's md5", md5)
+        for path, md5 in outs.items()
+        if path.startswith(_MD5_OF)
+        and not path.startswith("checkpoints/quality/")  # what was measured, not what it is made of
+    ]

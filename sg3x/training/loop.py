@@ -246,7 +246,7 @@ class _Run:
         seconds, shares = self.watch.lap()
         if self.report is not None:
             with self.watch("log"), explain_write(self.progress.scratch):
-                self.report.row(row, nimg, nimg - self.logged_nimg, seconds, shares, self.quality.latest)
+                self.report.row(row, nimg, nimg - self.logged_nimg, seconds, shares)
         self.logged_nimg = nimg
         return {**state, "statistics": replicate(zero_statistics(), self.programs.replicated)}
 

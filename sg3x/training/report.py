@@ -51,17 +51,17 @@ class Reporter:
     def __init__(self, scratch: Path, out: Path, end_kimg: int, tensorboard: str | None = None) -> None:
         self.scratch, self.out, self.end_kimg = scratch, out, end_kimg
         self.board = _open_board(tensorboard, out) if tensorboard else None
+        self.quality: dict[str, str] = {}
 
-    def row(self, row: dict[str, str], nimg: int, images: int, seconds: float, shares: dict[str, float],
-            quality: dict[str, str]) -> None:  # fmt: skip
-        """A new row of the history: `images` images in `seconds`, whose shares went to the phases; the newest score."""
+    def row(self, row: dict[str, str], nimg: int, images: int, seconds: float, shares: dict[str, float]) -> None:
+        """A new row of the history: `images` images in `seconds`, whose shares went to the phases."""
         rate = images / seconds
         remaining = (self.end_kimg * 1000 - nimg) / max(rate, 1e-9)
-        print(_line(row, self.end_kimg, rate, remaining, shares, quality), flush=True)
+        print(_line(row, self.end_kimg, rate, remaining, shares, self.quality), flush=True)
         if row["warning"]:
             print(f"warning: {row['warning']}: {ADVICE[row['warning']]}", flush=True)
         self._write({
-            **row, **quality, "end_kimg": self.end_kimg, "images_per_s": round(rate, 2), "eta_s": round(remaining),
+            **row, **self.quality, "end_kimg": self.end_kimg, "images_per_s": round(rate, 2), "eta_s": round(remaining),
             "pid": os.getpid(), "out": str(self.out), "state": "training", "at": time.time(),
             "phases": {name: round(share, 4) for name, share in shares.items()},
         })  # fmt: skip
@@ -79,7 +79,8 @@ class Reporter:
         })  # fmt: skip
 
     def measured(self, quality: dict[str, str], nimg: int) -> None:
-        """A new score, by its name."""
+        """A new score, by its name; it stays in the line until the next."""
+        self.quality = quality
         if self.board is not None:
             for name, value in quality.items():
                 self.board.add_scalar(name, float(value), nimg)

@@ -160,7 +160,7 @@ def test_the_progress_line_and_the_event_file_have_it(watched):
 
 
 def test_the_table_of_a_run_that_changed_its_extractor_says_which_is_which(tmp_path, gauge):
-    quality = Quality(CONFIG, gauge, tmp_path, per_device=1)
+    quality = Quality(CONFIG, gauge, tmp_path, None, 0)
     quality.rows = [{"kimg": "1.000", "frechet_random": "5"}, {"kimg": "2.000", "fid": "50"}]
     quality.write(tmp_path / "quality.tsv")
     assert parse_tsv((tmp_path / "quality.tsv").read_text()) == [
@@ -168,8 +168,8 @@ def test_the_table_of_a_run_that_changed_its_extractor_says_which_is_which(tmp_p
         {"kimg": "2.000", "frechet_random": "", "fid": "50"},
     ]
     assert quality.latest == {}
-    quality.begin(1500)
-    assert [row["kimg"] for row in quality.rows] == ["1.000"] and quality.latest == {"frechet_random": "5"}
+    resumed = Quality(CONFIG, gauge, tmp_path, None, 1500)
+    assert [row["kimg"] for row in resumed.rows] == ["1.000"] and resumed.latest == {"frechet_random": "5"}
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from sg3x.config import STAGE_PARAMS
 pytestmark = pytest.mark.slow
 
 RESULTS = [
-    "samples.png", "walk.gif", "walk.mp4", "walk.png", "curves.png", "metrics.json", "history.tsv", "scores.tsv",
+    "samples.png", "walk.gif", "walk.mp4", "walk.png", "curves.png", "metrics.json", "history.tsv", "scores.tsv", "quality.tsv",
     "neighbours.json", "spectrum.tsv", "report.html", "figures/truncation.png", "figures/mixing.png",
     "figures/walks.mp4", "figures/sticking.png", "figures/motion.mp4", "figures/spectrum.png", "figures/neighbours.png",
 ]  # fmt: skip
@@ -70,6 +70,22 @@ def test_forced_rerun_gives_the_same_bytes(finished):
     assert finished.read("dvc.lock") == before
 
 
+def test_watching_reruns_nothing_and_changes_no_checkpoint(finished):
+    before = lock(finished)
+    finished.set_params(run={"fid_every_kimg": 0.5, "fid_samples": 8})
+    assert "train" not in finished.run("dvc", "status").stdout
+    done = finished.run("dvc", "repro", "-f", "-s", "train@2", "curves")
+    assert "frechet_random" in done.stdout
+    after = lock(finished)["train@2"]["outs"]
+    assert [out["path"] for out in after] == ["checkpoints/2", "checkpoints/quality/2.tsv"]
+    assert after[0] == before["train@2"]["outs"][0] and after[1] != before["train@2"]["outs"][1]
+    rows = [line.split("\t") for line in finished.read("results/quality.tsv").splitlines()]
+    assert [row[0] for row in rows] == ["kimg", "1.504", "2.000"]
+    finished.run("git", "checkout", "-q", ".")
+    finished.run("dvc", "checkout", "-q")
+    assert "up to date" in finished.run("dvc", "status").stdout
+
+
 def test_a_training_parameter_reruns_every_segment_and_nothing_before(finished):
     done = finished.run("dvc", "exp", "run", "-S", "r1_gamma=1.0", "--name", "heavier")
     names = ran(done.stdout)
@@ -97,6 +113,12 @@ def test_extending_runs_only_the_new_segment(finished):
     names = ran(done.stdout)
     assert "train@3" in names and "score@3" in names
     assert not {"fetch", "prepare", "init", "train@1", "train@2", "score@1", "score@2"} & set(names)
+
+
+def test_the_reference_comes_before_training_without_being_its_dependency(fresh):
+    """DVC goes through the stages in the order of dvc.yaml: what run.fid_every_kimg needs is there when it is asked for."""
+    names = ran(fresh.run("dvc", "repro", "--dry").stdout)
+    assert names.index("reference") < names.index("train@1")
 
 
 def test_a_mistake_in_the_parameters_is_one_message(fresh):
