@@ -31,6 +31,21 @@ def static_table(rows: list[dict[str, Any]]) -> list[str]:
     return [*lines, ""]
 
 
+def networks_table(networks: dict[str, dict[str, Any]]) -> list[str]:
+    """Whole programs by the TPU's compiler: milliseconds a group of operations takes, and memory."""
+    lines = [
+        "| program | all, ms | kernels | convolutions | the rest | its FLOPs at the chip's peak | HBM a chip, GiB |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, r in networks.items():
+        convolutions = r["groups_ms"].get("convolutions", 0.0)
+        rest = r["ms"] - r["kernels_ms"] - convolutions
+        limit = "" if r["limit_ms"] is None else f"{r['limit_ms']:.1f}"
+        cells = f"{r['ms']:.1f} | {r['kernels_ms']:.1f} | {convolutions:.1f} | {rest:.1f} | {limit}"
+        lines.append(f"| {name} | {cells} | {r['memory_bytes'] / 2**30:.2f} |")
+    return [*lines, ""]
+
+
 def section() -> str:
     lines: list[str] = []
     for path in sorted(RESULTS.glob("*.json")):
@@ -45,6 +60,8 @@ def section() -> str:
             lines += table(entry)
         if rows:
             lines += static_table(rows)
+        if "networks" in found:
+            lines += networks_table(found["networks"])
         if "waited_share" in found:
             lines += [
                 f"Waiting for data: {found['waited_share']:.2%} of {found['steps']} steps of {found['step_ms']:.0f} ms, the "

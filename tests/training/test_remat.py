@@ -57,17 +57,16 @@ def test_layers_are_computed_again_only_when_asked(phase):
     assert "checkpoint" in text["layers"] or "remat" in text["layers"]
 
 
+def kept_bytes(config):
+    """What G's forward pass leaves for its backward pass, weights included."""
+
+    def residuals(g, buffers, z):
+        return jax.vjp(lambda g: step.generate(config, g, buffers, z, None)[0], g)[1]
+
+    state = jax.eval_shape(lambda: init_state(G, D, 0))
+    leaves = jax.tree.leaves(jax.eval_shape(residuals, state["g"], state["g_buffers"], Z))
+    return sum(x.size * x.dtype.itemsize for x in leaves)
+
+
 def test_less_is_kept_for_the_generators_gradient():
-    wide = replace(G, channels=(48,) * 4, channel_base=4096, channel_max=48, margin_size=6)
-
-    def temporaries(remat):
-        config = replace(KEPT, generator=wide, remat=remat)
-        state = jax.eval_shape(lambda: init_state(wide, D, 0))
-
-        def loss(g, buffers, z):
-            return step.generate(config, g, buffers, z, None)[0].sum()
-
-        program = jax.jit(jax.grad(loss)).lower(state["g"], state["g_buffers"], Z).compile()
-        return program.memory_analysis().temp_size_in_bytes
-
-    assert temporaries("layers") < 0.9 * temporaries("none")
+    assert kept_bytes(AGAIN) < 0.6 * kept_bytes(KEPT)
