@@ -1,6 +1,6 @@
 """Kills training at random moments, goes on, and compares the final bytes with an undisturbed run.
 
-    python -m benchmarks.soak --kills 100 [--params tests/workflow/tiny.yaml] [--seed 0] [--keep FOLDER]
+    python -m benchmarks.soak --kills 100 [--params tests/workflow/tiny.yaml] [--seed 0]
 
 In a copy of the project: everything before training once, one undisturbed segment, then segments that are killed again and
 again until they end. Each kill draws its moment (while compiling, at any time, just when a checkpoint or a progress line is
@@ -27,10 +27,12 @@ from pathlib import Path
 from typing import Any
 
 from sg3x.files.fingerprint import hash_tree
+from tests.workflow.project import copy_project
 
 ROOT = Path(__file__).parents[1]
 # A checkpoint every half second: most kills have one to go back to, many hit one being written.
 OFTEN = {"SG3X_CHECKPOINT_MINUTES": "0.008"}
+REPRO = ("dvc", "repro", "-f", "--no-run-cache", "-s")  # whatever was done before
 MOMENTS = ("any time", "compiling", "saving", "logging")
 VICTIMS = ("trainer", "dvc", "group")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
@@ -42,8 +44,7 @@ class Bench:
     def __init__(self, folder: Path, params: Path, seed: int) -> None:
         self.folder, self.dice = folder, random.Random(seed)
         self.env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        _copy(folder, params)
-        self._run("git", "init", "-q")
+        copy_project(folder, params)
         self._run("dvc", "repro", "init", "prepare")
         self.end = min(_segments(folder), key=int)
         self.out = folder / "checkpoints" / self.end
@@ -88,7 +89,7 @@ class Bench:
         moment, victim = self.dice.choice(MOMENTS), self.dice.choice(VICTIMS)
         # SIGINT to `dvc` alone is ignored by it until the stage ends: there is nothing to see.
         number = self.dice.choice(SIGNALS if victim != "dvc" else SIGNALS[:2])
-        command = self.train if victim == "trainer" else ("dvc", "repro", "-s", f"train@{self.end}")
+        command = self.train if victim == "trainer" else (*REPRO, f"train@{self.end}")
         log = (self.folder.parent / "last.log").open("w+")
         process = subprocess.Popen(
             command, cwd=self.folder, env={**self.env, **OFTEN}, stdout=log, stderr=subprocess.STDOUT,
@@ -109,8 +110,6 @@ class Bench:
         self._wait_for_orphan()
         ended = (self.out / "manifest.json").is_file()
         self._check(status, ended, struck)
-        if ended and victim != "trainer":  # DVC's note that this was done: it is to be done again
-            self._forget()
         return ended, struck
 
     def stop(self) -> None:
@@ -126,16 +125,6 @@ class Bench:
             raise RuntimeError(f"lost: an undisturbed attempt failed with status {status}:\n{text}")
         if status == 0 and not ended:
             raise RuntimeError(f"lost: status 0 without a checkpoint:\n{text}")
-
-    def _forget(self) -> None:
-        lock = self.folder / "dvc.lock"
-        if lock.exists():
-            lines = lock.read_text().split("\n")
-            start = next((i for i, line in enumerate(lines) if line.startswith(f"  train@{self.end}:")), None)
-            if start is not None:
-                stop = next((i for i in range(start + 1, len(lines)) if not lines[i].startswith("   ")), len(lines))
-                lock.write_text("\n".join(lines[:start] + lines[stop:]))
-        shutil.rmtree(self.folder / ".dvc/cache/runs", ignore_errors=True)
 
     def _wait_for(self, moment: str, process: subprocess.Popen[Any]) -> None:
         deadline = time.monotonic() + 3 * self.typical
@@ -186,26 +175,6 @@ def _is_trainer(pid: int, folder: Path) -> bool:
         return stat != "Z" and os.path.realpath(f"/proc/{pid}/cwd") == os.path.realpath(folder)
     except OSError:
         return False
-
-
-def _copy(folder: Path, params: Path) -> None:
-    """The files of the project, without outputs, with `params` over the demo's values."""
-    from ruamel.yaml import YAML
-
-    folder.mkdir(parents=True)
-    for name in ("sg3x", "stages"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", ".gitignore", ".dvcignore", "presets/demo.yaml", ".dvc/config"):
-        (folder / name).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
-    yaml = YAML()
-    values = yaml.load(ROOT / "presets/demo.yaml")
-    for key, value in yaml.load(params).items():
-        if isinstance(value, dict) and key != "segments":
-            values[key].update(value)
-        else:
-            values[key] = value
-    yaml.dump(values, folder / "params.yaml")
 
 
 def _segments(folder: Path) -> dict[str, int]:

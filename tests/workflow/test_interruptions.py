@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sg3x.files.fingerprint import hash_tree
-from tests.workflow.conftest import Project, copy_project
+from tests.workflow.project import Project, copy_project
 
 pytestmark = pytest.mark.slow
 

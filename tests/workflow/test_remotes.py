@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from tests.workflow.conftest import Project
+from tests.workflow.project import Project
 
 pytestmark = pytest.mark.slow
 
