@@ -65,7 +65,7 @@ def random_features(
     weights = _weights()
     rows = []
     for start in range(0, len(images), BATCH):
-        batch = np.asarray(images[start : start + BATCH])
+        batch = np.asarray(images[start : start + BATCH], np.float32)  # one type, one program
         count = len(batch)
         # One batch size means one compilation, and the same arithmetic for a picture whatever company it is in.
         batch = np.pad(batch, [(0, BATCH - count), (0, 0), (0, 0), (0, 0)])
@@ -110,8 +110,8 @@ def _weights() -> dict[str, np.ndarray]:
 
 @jax.jit
 def _network(weights: dict[str, jax.Array], images: jax.Array) -> jax.Array:
-    """uint8 or float32 [B, R, R, 3] in 0..255 -> float32[B, 256]."""
-    x = images.astype(jnp.float32) / 127.5 - 1.0
+    """float32[B, R, R, 3] in 0..255 -> float32[B, 256]."""
+    x = images / 127.5 - 1.0
     if x.shape[1] > _LARGEST:
         x = jax.image.resize(x, (len(x), _LARGEST, _LARGEST, 3), "linear", antialias=True, precision=_EXACT)
     pooled = []
