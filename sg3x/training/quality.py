@@ -144,5 +144,8 @@ class Quality:
             yield np.asarray(self._sample(g, buffers, jax.device_put(full, self._split)))[: len(chunk)]
 
     def _here(self, x: Any) -> jax.Array:
-        """A value that all devices hold, as one of this process's devices alone; nothing is copied."""
-        return jax.make_array_from_single_device_arrays(x.shape, self._whole, [s.data for s in x.addressable_shards])
+        """A value that the training devices hold, on all of this process's; copied only to those that lack it."""
+        held = [shard.data for shard in x.addressable_shards]
+        if len(held) < len(self._whole.device_set):
+            return jax.device_put(held[0], self._whole)
+        return jax.make_array_from_single_device_arrays(x.shape, self._whole, held)
