@@ -1,4 +1,4 @@
-"""What may differ between machines without changing a byte, and how several processes are stopped by hand."""
+"""How several processes are stopped by hand."""
 
 import os
 import shutil
@@ -8,23 +8,9 @@ import sys
 
 import pytest
 
-from sg3x.files.fingerprint import hash_tree
 from sg3x.training.launch import PATIENCE, launch_environment
-from tests.training.test_processes import finish, start
 
 MPIRUN = ("--allow-run-as-root", "--oversubscribe", "--mca", "btl", "self,tcp", "-n", "2")
-
-
-@pytest.mark.slow
-def test_one_core_without_a_compilation_cache_gives_the_bytes_of_all_cores_with_one(tmp_path):
-    if not sys.platform.startswith("linux"):
-        pytest.skip("cores are chosen by taskset here")
-    for name in ("all", "one"):
-        (tmp_path / name).mkdir()
-    finish(start(tmp_path / "all", "plain"))
-    finish(start(tmp_path / "one", "plain", prefix=("taskset", "-c", "0"), JAX_ENABLE_COMPILATION_CACHE="false"))
-    assert not list((tmp_path / "one").glob("jax/*"))
-    assert hash_tree(tmp_path / "one" / "1") == hash_tree(tmp_path / "all" / "1")
 
 
 SAVES_SLOWLY = """
