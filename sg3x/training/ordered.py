@@ -1,4 +1,6 @@
-"""`deterministic: true`: a step whose bits do not depend on how many devices and processes compute it.
+"""`deterministic: true`: a step whose bits do not depend on how many devices compute it.
+
+Several processes agree among themselves, but not yet with one alone: docs/reliability.md.
 
 Every program is one of a single device that knows of no other, compiled from the same code on every layout: one compiled
 for several devices would be another program, and round otherwise. The first device of every process runs what concerns
@@ -69,7 +71,7 @@ class OrderedPrograms(Programs):
         return {name: program for (name, device), program in self.on.items() if device == self.first}
 
     def _gatherings(self, plan: Plan) -> dict[str, Gathering]:
-        if jax.process_count() == 1:
+        if jax.process_count() == 1 or len(self.processes) == 1:
             return {}
         leads, each = [devices[0] for devices in self.processes], len(self.processes[0])
         wanted = {name: plan.units[name].result for name in ("G unit", "D unit", "R1 unit")}
