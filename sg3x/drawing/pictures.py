@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 
@@ -64,8 +65,9 @@ def draw(
         quantise: float32 pictures to uint8.
     """
     _check_batch(batch)
-    for start in range(0, len(ws), batch):
-        rows = np.minimum(np.arange(start, start + batch), len(ws) - 1)
+    ws, (generator, at_once) = np.asarray(ws), on_all_devices(generator, batch, len(ws))
+    for start in range(0, len(ws), at_once):
+        rows = np.minimum(np.arange(start, start + at_once), len(ws) - 1)
         moved = transform if transform is None or np.ndim(transform) == 2 else np.asarray(transform)[rows]
         images = generator.synthesis(ws[rows]) if moved is None else generator.synthesis(ws[rows], transform=moved)
         yield from quantise(np.asarray(images))[: len(ws) - start]
@@ -81,14 +83,27 @@ def sample_images(
 ) -> Iterator[np.ndarray]:
     """uint8[n, R, R, C] batches, in the order of the seeds; the last one holds what remains.
 
-    Picture s does not depend on which others share its batch beyond rounding; for equal bytes keep `batch` the same.
+    Picture s does not depend on which others share its batch beyond rounding; for equal bytes keep `batch` the same. On
+    several devices each computes a batch of its own at the same time: the same bytes.
     """
     _check_batch(batch)
-    for start in range(0, len(seeds), batch):
-        chunk = list(seeds[start : start + batch])
-        z = seed_latents(chunk + [chunk[-1]] * (batch - len(chunk)), generator.z_dim)
+    generator, at_once = on_all_devices(generator, batch, len(seeds))
+    for start in range(0, len(seeds), at_once):
+        chunk = list(seeds[start : start + at_once])
+        z = seed_latents(chunk + [chunk[-1]] * (at_once - len(chunk)), generator.z_dim)
         images = generator(z, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
-        yield to_uint8(np.asarray(images))[: len(chunk)]
+        pictures = to_uint8(np.asarray(images))[: len(chunk)]
+        yield from (pictures[i : i + batch] for i in range(0, len(chunk), batch))
+
+
+def on_all_devices(generator: Any, batch: int, pictures: int) -> tuple[Any, int]:
+    """The generator with a batch on each device of this process, or on as many as there are batches, if it knows how; and how
+    many pictures it then computes at once."""
+    spread = getattr(generator, "spread", None)
+    if spread is None or jax.local_device_count() == 1:
+        return generator, batch
+    devices = max(1, min(jax.local_device_count(), -(-pictures // batch)))
+    return spread(devices), batch * devices
 
 
 def _check_batch(batch: int) -> None:

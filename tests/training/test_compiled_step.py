@@ -87,3 +87,11 @@ def test_bfloat16_is_what_convolutions_compute_in_when_asked(monkeypatch):
     # The last block of D, after the minibatch deviation, is float32 by design: its convolution and its two gradients.
     assert len(full) <= 3, full
     assert all(set(t) == {"bf16"} for t in types if t not in full)
+
+
+@pytest.mark.parametrize("phase", ["G", "D", "R1", "end"])
+def test_the_state_is_donated(programs, phase):
+    leaves = len(jax.tree.leaves(jax.eval_shape(lambda: init_state(G, D, 0))))
+    header = programs[phase].splitlines()[0]
+    assert "input_output_alias" in header
+    assert header.count("may-alias") + header.count("must-alias") == leaves
