@@ -18,6 +18,7 @@ import numpy as np
 from jax.sharding import Mesh, SingleDeviceSharding
 
 from sg3x.networks import layer_schedule
+from sg3x.signal.place import for_one_device
 from sg3x.training.gathering import Gathering
 from sg3x.training.groups import Plan, Program, for_discriminator, for_generator, of_layer, plan_step
 from sg3x.training.layout import Layout
@@ -62,8 +63,9 @@ class OrderedPrograms(Programs):
     def _compile(self, state: State) -> dict[str, Any]:
         assert self.layout is not None
         shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), state)
-        plan = plan_step(self.config, self.layout, shapes, jax.ShapeDtypeStruct(self.batch_shape[1:], np.uint8))
-        plan.add_whole("end", self._end, shapes, donate=(0,))
+        with for_one_device():  # traced here once and for all: lowering takes up the same traces
+            plan = plan_step(self.config, self.layout, shapes, jax.ShapeDtypeStruct(self.batch_shape[1:], np.uint8))
+            plan.add_whole("end", self._end, shapes, donate=(0,))
         jobs = {(name, self.first): program for name, program in plan.whole.items()}
         jobs |= {(name, device): program for name, program in plan.units.items() for device in self.busy}
         self.on = _compile_all(jobs)
@@ -178,7 +180,8 @@ def _compile_all(jobs: dict[tuple[str, jax.Device], Program]) -> dict[tuple[str,
         placed = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), program.arguments)
         return functions[name].lower(*placed)
 
-    lowered = [lower(name, device, program) for (name, device), program in jobs.items()]
+    with for_one_device():
+        lowered = [lower(name, device, program) for (name, device), program in jobs.items()]
     with ThreadPoolExecutor() as pool:  # XLA compiles outside Python's lock
         compiled = pool.map(lambda one: one.compile(compiler_options=compiler_options()), lowered)
         return dict(zip(jobs, compiled, strict=True))
