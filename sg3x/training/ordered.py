@@ -1,6 +1,4 @@
-"""`deterministic: true`: a step whose bits do not depend on how many devices compute it.
-
-Several processes agree among themselves, but not yet with one alone: docs/reliability.md.
+"""`deterministic: true`: a step whose bits do not depend on how many devices and processes compute it.
 
 Every program is one of a single device that knows of no other, compiled from the same code on every layout: one compiled
 for several devices would be another program, and round otherwise. The first device of every process runs what concerns
