@@ -59,22 +59,14 @@ def test_going_on_before_damaged_ones_loses_nothing_new(progress, capsys):
     again.close()
 
 
-def test_the_last_good_one_is_never_a_damaged_one(progress, capsys):
+@pytest.mark.parametrize("file, damaged", [("history.tsv", ""), ("meta.json", "{")])
+def test_a_damaged_one_is_not_the_last_good_one_nor_pushes_that_out(progress, capsys, file, damaged):
     for nimg in (8, 16):
         progress.save(state(nimg), nimg, HISTORY, wait=True)
-    (progress.scratch / "nimg-000000000016" / "history.tsv").write_text("")
+    (progress.scratch / "nimg-000000000016" / file).write_text(damaged)
     again = Progress(progress.scratch, {"generator": {}})
     again.newest(state(0))
     assert again.last_good() == progress.scratch / "nimg-000000000008"
-    again.close()
-
-
-def test_a_damaged_one_does_not_push_out_the_whole_one_before_it(progress, capsys):
-    for nimg in (8, 16):
-        progress.save(state(nimg), nimg, HISTORY, wait=True)
-    (progress.scratch / "nimg-000000000016" / "meta.json").write_text("{")
-    again = Progress(progress.scratch, {"generator": {}})
-    again.newest(state(0))
     again.save(state(24), 24, HISTORY, wait=True)
     assert sorted(p.name[-2:] for p in progress.scratch.iterdir()) == ["08", "24"]
     again.close()

@@ -3,7 +3,6 @@
 import contextlib
 from dataclasses import replace
 
-import jax
 import numpy as np
 import pytest
 
@@ -13,31 +12,17 @@ from sg3x.files.tables import parse_tsv
 from sg3x.metrics.during_training import open_during_training
 from sg3x.metrics.extractor import random_extractor
 from sg3x.metrics.score import compute_reference, load_reference, save_reference, score_features
-from sg3x.networks import DiscriminatorConfig, GeneratorConfig
 from sg3x.training.averaged import load_averaged
 from sg3x.training.checkpoints import save_checkpoint
 from sg3x.training.loop import Segment, run_segment
 from sg3x.training.quality import EMPTY, Quality
-from sg3x.training.state import TrainConfig, init_state
+from sg3x.training.state import init_state
+from tests.training.conftest import CONFIG, PICTURES, D, G
 from tests.training.test_processes import finish, start, start_two
 
-G = GeneratorConfig(16, z_dim=4, w_dim=4, num_layers=2, num_critical=1, channel_base=32, channel_max=4, margin_size=1)
-D = DiscriminatorConfig(16, channel_base=32, channel_max=4)
-CONFIG = TrainConfig(G, D, batch_size=8, r1_gamma=1.0)
-PICTURES = np.random.RandomState(0).randint(0, 256, (20, 16, 16, 3), np.uint8)
+pytestmark = pytest.mark.usefixtures("compiled_once")
 SAMPLES, FIRST = 11, 3  # neither a batch nor a multiple of one
 KIMG = ["0.256", "0.504", "0.752", "1.000"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiled_once(tmp_path_factory):
-    """The segments below run the same programs."""
-    before = jax.config.jax_compilation_cache_dir, jax.config.jax_persistent_cache_min_compile_time_secs
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    yield
-    jax.config.update("jax_compilation_cache_dir", before[0])
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", before[1])
 
 
 @pytest.fixture(scope="module")
