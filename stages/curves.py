@@ -6,7 +6,7 @@ from sg3x.config import stage_params
 from sg3x.files.atomic import atomic_write
 from sg3x.files.tables import format_tsv, parse_tsv
 from sg3x.render.curves import KERNELS, plot_curves
-from stages.common import QUALITY, RESULTS, main
+from stages.common import RESULTS, main
 
 FACTS = ("num_fake", "num_real", "first_seed", "extractor", "reference")
 
@@ -27,7 +27,7 @@ def curves() -> None:
     quality = [
         row
         for end in chain(params.segments, params.total_kimg)
-        for row in parse_tsv((QUALITY / f"{end}.tsv").read_text())
+        for row in parse_tsv((RESULTS / "quality" / f"{end}.tsv").read_text())
         if row.get(name)  # another extractor's numbers are none of this curve
     ]
     named = [

@@ -1,4 +1,4 @@
-"""Score and sample grid of one segment's averaged generator, and which checkpoint they are of."""
+"""Score and sample grid of one segment's averaged generator, which checkpoint they are of, and what was measured on the way."""
 
 import argparse
 import json
@@ -10,7 +10,7 @@ from sg3x.metrics.evaluate import Scoring, score_generator
 from sg3x.render.images import save_png
 from sg3x.render.sampling import sample_grid
 from sg3x.training.averaged import load_averaged
-from stages.common import CHECKPOINTS, DOWNLOADS, REFERENCE, RESULTS, main, progress, use_compilation_cache
+from stages.common import CHECKPOINTS, DOWNLOADS, QUALITY, REFERENCE, RESULTS, main, progress, use_compilation_cache
 
 
 def score() -> None:
@@ -39,11 +39,14 @@ def score() -> None:
         batch=evaluate.batch_size,
     )
     save_png(RESULTS / "grids" / f"{kimg}.png", grid)
-    (RESULTS / "segments").mkdir(parents=True, exist_ok=True)
+    for folder in ("segments", "quality"):
+        (RESULTS / folder).mkdir(parents=True, exist_ok=True)
     # The manifest holds every file's sha256, so its own names the whole checkpoint.
     lineage = {"checkpoint_sha256": hash_file(CHECKPOINTS / kimg / "manifest.json")}
     text = json.dumps({"kimg": meta["nimg"] / 1000, **result, **lineage}, indent=1) + "\n"
     atomic_write(RESULTS / "segments" / f"{kimg}.json", text.encode())
+    # In git, so that a clone draws the whole curve without the checkpoints before its own.
+    atomic_write(RESULTS / "quality" / f"{kimg}.tsv", (QUALITY / f"{kimg}.tsv").read_bytes())
     print(text)
 
 
