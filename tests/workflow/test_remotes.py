@@ -141,7 +141,7 @@ def test_a_clone_trains_on_from_the_pulled_checkpoint(pushed, clone):
 
     assert ran(done.stdout) == ["train@3", "score@3", "export", *SAMPLE_STAGES, "curves", "figures", "report"]
     assert "starting at 2.000 kimg from checkpoints/2" in done.stdout
-    assert there(clone, "checkpoints") - {".gitignore"} == {"2", "3"}
+    assert there(clone, "checkpoints") - {".gitignore", "quality"} == {"2", "3"}
     assert not (clone.folder / "data/raw").exists()
     kimg = [float(line.split("\t")[0]) for line in clone.read("results/history.tsv").splitlines()[1:]]
     assert kimg[0] < 1 and kimg[-1] == 3.0 and kimg == sorted(kimg)

@@ -81,9 +81,9 @@ def test_watching_reruns_nothing_and_changes_no_checkpoint(finished):
     assert after[0] == before["train@2"]["outs"][0] and after[1] != before["train@2"]["outs"][1]
     rows = [line.split("\t") for line in finished.read("results/quality.tsv").splitlines()]
     assert [row[0] for row in rows] == ["kimg", "1.504", "2.000"]
-    finished.run("git", "checkout", "-q", ".")
-    assert not any(name.startswith("train") for name in ran(finished.run("dvc", "repro").stdout))
-    assert finished.run("git", "status", "--porcelain").stdout == ""
+    finished.run("git", "reset", "-q", "--hard")  # DVC has staged dvc.lock
+    finished.run("dvc", "checkout", "-q")
+    assert "up to date" in finished.run("dvc", "status").stdout
 
 
 def test_a_training_parameter_reruns_every_segment_and_nothing_before(finished):
