@@ -12,7 +12,7 @@ from benchmarks.harness import compiled, interleaved, keep, report
 from sg3x.networks import modulated_conv2d
 
 # samples, side, channels in, out; 3x3, padding 2. The grouped form in JAX takes a minute at 512 channels: full runs only.
-SHAPES = {"demo, 40, 16 x 32 -> 24": (16, 40, 32, 24), "36, 1 x 512 -> 512": (1, 36, 512, 512)}
+SHAPES = {"demo, 40, 8 x 32 -> 24": (8, 40, 32, 24), "36, 1 x 512 -> 512": (1, 36, 512, 512)}
 FULL = {"148, 1 x 342 -> 256": (1, 148, 342, 256)}
 
 
@@ -32,13 +32,18 @@ def contestants(n: int, size: int, c_in: int, c_out: int, slow: bool) -> dict:
     tx, ts, tdy = with_torch.tensor(x, True), with_torch.tensor(s, True), with_torch.tensor(dy)
     tw = torch.tensor(np.ascontiguousarray(w.transpose(3, 2, 0, 1)), requires_grad=True)
 
-    def in_torch():
-        torch.autograd.grad(with_torch.modulated_conv(tx, tw, ts, 2), (tx, tw, ts), tdy)
+    def in_torch(function):
+        return lambda: torch.autograd.grad(function(tx, tw, ts, 2), (tx, tw, ts), tdy)
 
     def floor():
         torch.autograd.grad(F.conv2d(tx, tw, padding=2), (tx, tw), tdy)
 
-    found = {"ours": with_gradients(modulated_conv2d), "torch": in_torch, "torch, bare convolution": floor}
+    found = {
+        "ours": with_gradients(modulated_conv2d),
+        "torch, grouped": in_torch(with_torch.modulated_conv),
+        "torch, scaled": in_torch(with_torch.scaled_conv),
+        "torch, bare convolution": floor,
+    }
     return found | {"grouped form": with_gradients(depthwise.modulated_conv)} if slow else found
 
 

@@ -1,13 +1,14 @@
-"""Whole generator, discriminator and training step at a preset's shapes, against torch; floor: the bare convolutions.
+"""Whole generator, discriminator and training step at a preset's shapes, against torch and the depthwise form; floor: the bare
+convolutions.
 
-`python -m benchmarks networks` takes the demo's shapes, `--full` the 128x128 network's too, one picture at a time (some
-twenty minutes and 5 GiB). A whole network in the depthwise form would take minutes a call: its layers are in
-`filtered_lrelu` and `modulated_conv`.
+`python -m benchmarks networks` takes the demo's shapes, `--full` the 128x128 network's too, one picture at a time and one
+round (minutes, and 8 GiB). The depthwise form computes what ours does, which is checked first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.baselines import torch_networks
+from benchmarks.baselines.depthwise import networks_in_this_form
 from benchmarks.harness import compiled, interleaved, keep, report
 from sg3x.config import load_params
 from sg3x.networks import discriminator
@@ -28,12 +30,12 @@ from sg3x.training.state import State, TrainConfig, init_state
 
 # preset -> pictures at a time
 DEMO, PAPER = {"demo": 8}, {"stylegan3-t-128": 1}
+DEPTHWISE = "depthwise form"
+Tables = dict[str, dict[str, Callable[[], Any]]]
 
 
 def load(preset: str, batch: int) -> tuple[TrainConfig, State, np.ndarray, np.ndarray]:
     """Configuration in float32, state, latents and real pictures."""
-    from dataclasses import replace
-
     config = train_config(load_params(Path("presets") / f"{preset}.yaml"))
     full = {"activation_dtype": "float32"}
     config = replace(
@@ -46,7 +48,15 @@ def load(preset: str, batch: int) -> tuple[TrainConfig, State, np.ndarray, np.nd
     return config, state, z, rng.randint(0, 256, (batch, side, side, 3)).astype(np.uint8)
 
 
-def generator(preset: str, batch: int) -> dict[str, dict[str, Callable[[], Any]]]:
+def in_both_forms(function: Callable[..., Any], *arguments: Any) -> dict[str, Callable[[], Any]]:
+    """Ours and the depthwise form. A new function for each: JAX remembers what it traced by the function."""
+    ours = compiled(lambda *given: function(*given), *arguments)
+    with networks_in_this_form():
+        depthwise = compiled(lambda *given: function(*given), *arguments)
+    return {"ours": ours, DEPTHWISE: depthwise}
+
+
+def generator(preset: str, batch: int) -> Tables:
     config, state, z, _ = load(preset, batch)
 
     def forward(g, buffers, z):
@@ -71,17 +81,19 @@ def generator(preset: str, batch: int) -> dict[str, dict[str, Callable[[], Any]]
             torch.autograd.grad(F.conv2d(x, weight, padding=padding).sum(), (x, weight))
 
     arguments = state["g"], state["g_buffers"], z
+    drawn = in_both_forms(forward, *arguments)
+    np.testing.assert_allclose(drawn[DEPTHWISE](), drawn["ours"](), atol=1e-3)
     return {
-        "forward": {"ours": compiled(forward, *arguments), "torch": torch_forward},
+        "forward": {**drawn, "torch": torch_forward},
         "forward + backward": {
-            "ours": compiled(backward, *arguments),
+            **in_both_forms(backward, *arguments),
             "torch": torch_backward,
             "torch, bare convolutions": torch_floor,
         },
     }
 
 
-def discriminating(preset: str, batch: int) -> dict[str, dict[str, Callable[[], Any]]]:
+def discriminating(preset: str, batch: int) -> Tables:
     config, state, _, real = load(preset, batch)
     images = step.to_float(jnp.asarray(real))
 
@@ -93,24 +105,30 @@ def discriminating(preset: str, batch: int) -> dict[str, dict[str, Callable[[], 
     def torch_backward():
         torch.autograd.grad(network(x).mean(), list(network.parameters()))
 
-    return {"forward + backward": {"ours": compiled(backward, state["d"], images), "torch": torch_backward}}
+    return {"forward + backward": {**in_both_forms(backward, state["d"], images), "torch": torch_backward}}
 
 
-def whole_step(preset: str, batch: int) -> dict[str, dict[str, Callable[[], Any]]]:
+def whole_step(preset: str, batch: int) -> Tables:
     config, state, _, real = load(preset, batch)
     phases = [
-        compiled(partial(step.generator_phase, config), state),
-        compiled(partial(step.discriminator_phase, config), state, real),
-        compiled(partial(step.end_phase, config), state),
+        in_both_forms(partial(step.generator_phase, config), state),
+        in_both_forms(partial(step.discriminator_phase, config), state, real),
+        in_both_forms(partial(step.end_phase, config), state),
     ]
-    g, d = torch_networks.Generator(config.generator), torch_networks.Discriminator(config.discriminator)
-    w, pictures = torch.randn(batch, config.generator.w_dim), torch.randn(batch, 3, *real.shape[1:3])
-    main = {
-        "ours": lambda: [phase() for phase in phases],
-        "torch": lambda: torch_networks.step(g, d, w, pictures),
+    pictures, w = torch.randn(batch, 3, *real.shape[1:3]), torch.randn(batch, config.generator.w_dim)
+    trainer = torch_networks.Trainer(
+        torch_networks.Generator(config.generator), torch_networks.Discriminator(config.discriminator),
+        config.r1_gamma / 2 * config.r1_interval,
+    )  # fmt: skip
+    main: dict[str, Callable[[], Any]] = {
+        form: lambda form=form: [phase[form]() for phase in phases]  # type: ignore[misc]
+        for form in phases[0]
     }
-    r1 = {"ours": compiled(partial(step.r1_phase, config), state, real)}
-    return {"step (without R1)": main, f"R1 phase (every {config.r1_interval} steps)": r1}
+    r1 = in_both_forms(partial(step.r1_phase, config), state, real)
+    return {
+        "step (without R1; torch without augmentation)": {**main, "torch": lambda: trainer.step(w, pictures)},
+        f"R1 phase (every {config.r1_interval} steps)": {**r1, "torch": lambda: trainer.r1(pictures)},
+    }
 
 
 NETWORKS = {"generator": generator, "discriminator": discriminating, "step": whole_step}
@@ -125,8 +143,9 @@ def measure(name: str, full: bool) -> None:
     """One of NETWORKS. The large network is measured after the small one's table is kept: it may be cut short."""
     tables = []
     for preset, batch in (DEMO | PAPER if full else DEMO).items():
-        rounds, warm_up = (5, True) if preset in DEMO else (1, False)
+        rounds = 5 if preset in DEMO else 2
         for title, contestants in NETWORKS[name](preset, batch).items():
-            found = interleaved(contestants, rounds, warm_up)
+            slow = {DEPTHWISE: contestants.pop(DEPTHWISE)}
+            found = interleaved(contestants, rounds) | interleaved(slow, 1, preset in DEMO)
             tables.append(report(f"{name}, {title}, {preset}, {batch} at a time", found, "ours"))
             keep(name, tables)

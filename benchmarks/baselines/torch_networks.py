@@ -31,7 +31,7 @@ class Generator(torch.nn.Module):
         x = self.features.expand(w.shape[0], -1, -1, -1)
         for i, spec in enumerate(self.specs):
             styles = F.linear(w, self.affines[i]) / w.shape[1] ** 0.5 + 1
-            x = with_torch.modulated_conv(x, self.weights[i], styles, spec.conv_kernel - 1)
+            x = with_torch.scaled_conv(x, self.weights[i], styles, spec.conv_kernel - 1)
             up, down = self.filters[i]
             pads = spec.padding[:2]
             x = with_torch.filtered_lrelu(x, up, down, self.biases[i], spec.up_factor, spec.down_factor, pads)
@@ -80,11 +80,30 @@ class Discriminator(torch.nn.Module):
         return self.out(F.leaky_relu(self.fc(x.flatten(1)), 0.2))[:, 0]
 
 
-def step(g: Generator, d: Discriminator, w: torch.Tensor, real: torch.Tensor) -> None:
-    """The gradients of one training step's two main phases (R1, Adam, averages left out: in the baseline's favour)."""
-    loss = F.softplus(-d(g(w))).mean()
-    torch.autograd.grad(loss, list(g.parameters()), allow_unused=True)
-    with torch.no_grad():
-        fake = g(w)
-    loss = F.softplus(d(fake)).mean() + F.softplus(-d(real)).mean()
-    torch.autograd.grad(loss, list(d.parameters()))
+class Trainer:
+    """Training steps: both main phases, R1, Adam, the weight average. Augmentation and blur are left out."""
+
+    def __init__(self, g: Generator, d: Discriminator, r1_weight: float) -> None:
+        self.g, self.d, self.r1_weight = g, d, r1_weight
+        self.average = [p.detach().clone() for p in g.parameters()]
+        self.of_g, self.of_d = (torch.optim.Adam(n.parameters(), lr=1e-6, betas=(0.0, 0.99)) for n in (g, d))
+
+    def _move(self, optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+        parameters = optimizer.param_groups[0]["params"]
+        for p, grad in zip(parameters, torch.autograd.grad(loss, parameters, allow_unused=True), strict=True):
+            p.grad = grad
+        optimizer.step()
+
+    def step(self, w: torch.Tensor, real: torch.Tensor) -> None:
+        """One step without R1."""
+        self._move(self.of_g, F.softplus(-self.d(self.g(w))).mean())
+        with torch.no_grad():
+            fake = self.g(w)
+        self._move(self.of_d, F.softplus(self.d(fake)).mean() + F.softplus(-self.d(real)).mean())
+        torch._foreach_lerp_(self.average, list(self.g.parameters()), 0.001)
+
+    def r1(self, real: torch.Tensor) -> None:
+        """One R1 phase."""
+        real = real.detach().requires_grad_()
+        (slopes,) = torch.autograd.grad(self.d(real).sum(), real, create_graph=True)
+        self._move(self.of_d, slopes.square().sum((1, 2, 3)).mean() * self.r1_weight)

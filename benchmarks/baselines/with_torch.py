@@ -40,6 +40,12 @@ def modulated_conv(x, w, s, padding):
     return y.reshape(n, -1, *y.shape[2:])
 
 
+def scaled_conv(x, w, s, padding):
+    """The same result as `modulated_conv`: one shared kernel, the input scaled by s, the output by what normalises."""
+    demodulation = (s.square() @ w.square().sum(dim=(2, 3)).T + 1e-8).rsqrt()
+    return F.conv2d(x * s[:, :, None, None], w, padding=padding) * demodulation[:, :, None, None]
+
+
 def tensor(x: np.ndarray, grad: bool = False) -> torch.Tensor:
     """A float32 tensor of an array, images [N, H, W, C] as [N, C, H, W]."""
     x = np.asarray(x, np.float32)

@@ -96,7 +96,7 @@ def _print(report: dict[str, Any]) -> None:
         for group, spent in phase["groups"].items():
             typer.echo(f"{'':>22}{spent / max(cycles, 1):6.1%}  {group}")
         if phase["unpriced"]:
-            typer.echo(f"{'':>22}and {phase['unpriced']} kernels without an estimate")
+            typer.echo(f"{'':>22}and, without an estimate: {', '.join(phase['unpriced'])}")
         if phase["loops"]:
             typer.echo(f"{'':>22}{phase['loops']} loops in it are counted for one round each")
         for operation in phase["largest"]:

@@ -17,6 +17,7 @@ from sg3x.training.memory import program_bytes
 # `%fusion.1 = bf16[4,306,306,256]{...} fusion(...), kind=kOutput, ... op_name="jit(f)/dot_general"`
 _INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%?(?P<name>[\w.\-]+) = (?P<shape>\(.*?\)|\S+) (?P<op>[\w\-]+)\(")
 _FUSED = re.compile(r" fusion\(.*calls=%?([\w.\-]+)")
+_WORK = re.compile(r"tpu_custom_call|kind=kCustom| (gather|scatter|sort)\(")
 _CYCLES = re.compile(r'"estimated_cycles":"?(\d+)')
 _SOURCE = re.compile(r'op_name="([^"]*)"')
 _ARRAY = re.compile(r"(\w+)\[([\d,]*)\]")
@@ -46,7 +47,7 @@ class Phase:
     memory_bytes: int  # as the trainer counts it: `training.memory.program_bytes`
     temporaries_bytes: int
     cycles: int | None = None  # None: this compiler estimates none
-    unpriced: int = 0  # kernels without an estimate
+    unpriced: list[str] = field(default_factory=list)  # operations of which neither the compiler nor we know the cycles
     loops: int = 0  # of a number of rounds that is not in the program; what is in them is counted once
     groups: dict[str, int] = field(default_factory=dict)
     largest: list[Operation] = field(default_factory=list)  # by cycles, and without estimates by the size of the result
@@ -72,17 +73,18 @@ def read_program(name: str, compiled: Any, kernels: Mapping[Kernel, int] | None 
         memory_bytes=program_bytes(compiled),
         temporaries_bytes=memory.temp_size_in_bytes,
         cycles=sum(groups.values()) if priced else None,
-        unpriced=unpriced,
+        unpriced=unpriced if priced else [],
         loops=sum(" while(" in line for line in text.splitlines()) if priced else 0,
         groups=dict(sorted(groups.items(), key=lambda item: -item[1])),
         largest=sorted(priced or entered(operations), key=lambda o: (-(o.cycles or 0), -o.bytes))[:LARGEST],
     )
 
 
-def read_operations(text: str, kernels: Mapping[Kernel, int] | None = None) -> tuple[list[Operation], int]:
+def read_operations(text: str, kernels: Mapping[Kernel, int] | None = None) -> tuple[list[Operation], list[str]]:
     """All instructions of an optimised HLO text, with the compiler's `estimated_cycles` where there are any and kernels
-    with those given; and how many kernels have none."""
-    operations, unpriced = [], 0
+    with those given; and what has none though it takes time: kernels, gathers, scatters and sorts."""
+    operations: list[Operation] = []
+    unpriced: list[str] = []
     fused, inside = set(_FUSED.findall(text)), ""
     for line in text.splitlines():
         inside = line.split("(")[0].strip(" %") if line.endswith("{") else inside
@@ -94,12 +96,13 @@ def read_operations(text: str, kernels: Mapping[Kernel, int] | None = None) -> t
         if "tpu_custom_call" in line:
             kernel = read_kernel(line)
             price = None if kernel is None or kernels is None else kernels.get(kernel[0])
-            unpriced += price is None
             group = KERNELS
         else:
             estimate = _CYCLES.search(line)
             price = None if estimate is None else int(estimate[1])
             group = group_of(found["op"], origin)
+        if price is None and _WORK.search(line):
+            unpriced.append(found["name"])
         shape = found["shape"]
         operations.append(Operation(found["name"], group, shape, origin, result_bytes(shape), price))
     return operations, unpriced

@@ -95,7 +95,7 @@ def filtered_lrelu(
         return _reference(spec, x)
     if impl == "pallas" and pallas_takes(spec, x):
         return _on_each_device(partial(_pallas, spec), x)
-    return _banded(spec, impl == "chunked", x)
+    return _direct(spec, impl == "chunked", x)
 
 
 def default_formulation(channels: int) -> str:
@@ -142,7 +142,7 @@ def _resamplers(spec: _Spec, size: tuple[int, int]) -> tuple[Resampling, Resampl
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _banded(spec: _Spec, chunked: bool, x: jax.Array) -> jax.Array:
+def _direct(spec: _Spec, chunked: bool, x: jax.Array) -> jax.Array:
     up, down = _resamplers(spec, (x.shape[1], x.shape[2]))
 
     if not chunked:
@@ -155,11 +155,11 @@ def _banded(spec: _Spec, chunked: bool, x: jax.Array) -> jax.Array:
     return _in_chunks(forward, up, x)
 
 
-def _banded_fwd(spec: _Spec, chunked: bool, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return _banded(spec, chunked, x), x
+def _direct_fwd(spec: _Spec, chunked: bool, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return _direct(spec, chunked, x), x
 
 
-def _banded_bwd(spec: _Spec, chunked: bool, x: jax.Array, dy: jax.Array) -> tuple[jax.Array]:
+def _direct_bwd(spec: _Spec, chunked: bool, x: jax.Array, dy: jax.Array) -> tuple[jax.Array]:
     # Only x is kept: the high-rate signal is cheaper to compute again than to store.
     up, down = _resamplers(spec, (x.shape[1], x.shape[2]))
 
@@ -173,7 +173,7 @@ def _banded_bwd(spec: _Spec, chunked: bool, x: jax.Array, dy: jax.Array) -> tupl
     return (_in_chunks(backward, up, x, dy),)
 
 
-_banded.defvjp(_banded_fwd, _banded_bwd)
+_direct.defvjp(_direct_fwd, _direct_bwd)
 
 
 def pallas_takes(spec: _Spec, x: jax.Array) -> bool:
@@ -183,7 +183,7 @@ def pallas_takes(spec: _Spec, x: jax.Array) -> bool:
     square = spec.up[0] == spec.up[1] and spec.down[0] == spec.down[1]
     if not (separable and square and spec.up[0] % spec.down[0] == 0):
         return False
-    shapes = x.shape, jax.eval_shape(partial(_banded, spec, False), x).shape
+    shapes = x.shape, jax.eval_shape(partial(_direct, spec, False), x).shape
     return all(fits(stream, shapes, x.dtype.itemsize) for stream in _streams(spec, (x.shape[1], x.shape[2])))
 
 

@@ -7,6 +7,7 @@ argument, so that tests can feed recorded ones.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -64,16 +65,28 @@ def discriminator_gradients(
     config: TrainConfig, d: Params, fake: jax.Array, fake_c: jax.Array | None, real: jax.Array,
     real_c: jax.Array | None, view_fake: View, view_real: View,
 ) -> tuple[Params, tuple[jax.Array, jax.Array, jax.Array]]:  # fmt: skip
-    """Gradients of D's loss; loss, fake and real logits. G's pictures carry no gradient."""
+    """Gradients of D's loss; loss, fake and real logits. G's pictures carry no gradient.
+
+    D sees both kinds as one batch, in turns: its weights' gradients are one product each, and one all-reduce. Of 2N samples
+    sample m is in group m mod (2N / G) of the minibatch standard deviation: groups of one kind, the same as N and N would give.
+    """
+    pictures = _in_turns(view_fake(fake), view_real(real))
+    c = None if fake_c is None or real_c is None else _in_turns(fake_c, real_c)
+    group = min(config.discriminator.mbstd_group_size or len(fake), len(fake))
+    config = replace(config, discriminator=replace(config.discriminator, mbstd_group_size=group))
 
     def objective(d: Params) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-        d = _frozen(config, d)
-        fake_logits = judge(config, d, view_fake(fake), fake_c)
-        real_logits = judge(config, d, view_real(real), real_c)
+        logits = judge(config, _frozen(config, d), pictures, c)
+        fake_logits, real_logits = logits[0::2], logits[1::2]
         return losses.discriminator_loss(fake_logits, real_logits), (fake_logits, real_logits)
 
     (loss, logits), grads = jax.value_and_grad(objective, has_aux=True)(d)
     return grads, (loss, *logits)
+
+
+def _in_turns(a: jax.Array, b: jax.Array) -> jax.Array:
+    """a[0], b[0], a[1], b[1], ...: a device's share of the result is made of its shares of a and b."""
+    return jnp.stack([a, b], axis=1).reshape(-1, *a.shape[1:])
 
 
 def r1_gradients(

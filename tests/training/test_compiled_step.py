@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from sg3x.networks import DiscriminatorConfig, GeneratorConfig
+from sg3x.networks import DiscriminatorConfig, GeneratorConfig, layer_schedule
 from sg3x.training import step
 from sg3x.training.augment import AugmentConfig
 from sg3x.training.programs import Programs, data_mesh
@@ -62,10 +62,29 @@ def test_devices_exchange_gradients_and_statistics_alone(programs, phase):
     weights = sum(int(np.prod(p.shape)) for p in params.values())
     results = (line.split(" all-reduce")[0] for _, line in collectives)
     exchanged = sum(int(np.prod(shape)) for result in results for shape in shapes(result))
-    # D's gradients from generated and from real pictures are exchanged apart. Beside them: losses, signs, mean squares of
-    # styles, and the minibatch deviation of its groups, 4 x 4 x 4 values a picture, in the forward and the backward pass.
-    passes = 1 if phase == "G" else 2
-    assert exchanged <= passes * (weights + BATCH * 64)
+    # The gradients once, those of generated and of real pictures added before. Beside them: losses, signs, mean squares of
+    # styles, and the minibatch deviation of its groups, 4 x 4 x 4 values a picture, in every pass: forward and backward,
+    # of two kinds of pictures, or differentiated once more.
+    passes = {"G": 2, "D": 4, "R1": 3}[phase]
+    assert exchanged <= weights + passes * 64 * BATCH
+
+
+@pytest.mark.parametrize("phase", ["G", "D"])
+def test_each_device_draws_its_own_latents(programs, phase):
+    drawn = [line for _, line in instructions(programs[phase]) if re.search(r"op_name=\"[^\"]*erf_inv", line)]
+    normal = [shape for line in drawn for shape in shapes(line) if shape[-1:] == (G.z_dim,)]
+    assert (BATCH // DEVICES, G.z_dim) in normal
+    assert (BATCH, G.z_dim) not in normal
+
+
+def test_the_generator_in_the_discriminators_phase_is_not_kept_for_gradients(programs):
+    """Its convolutions of pictures with a margin, a size that D does not know, are there once: forward."""
+    sides = {layer.in_size + layer.conv_kernel - 1 for layer in layer_schedule(G).layers} - {16, 8, 4}
+    for phase, forward_only in (("G", False), ("D", True)):
+        convolutions = [line for op, line in instructions(programs[phase]) if op == "convolution"]
+        of_g = [line for line in convolutions if sides & set(shapes(line)[0][1:3])]
+        assert of_g
+        assert all("jvp" not in line for line in of_g) == forward_only
 
 
 def test_bfloat16_is_what_convolutions_compute_in_when_asked(monkeypatch):

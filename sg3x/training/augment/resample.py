@@ -8,9 +8,13 @@ continuations repeat with period 2n - 2 pixels, so of these rows only 4n - 4, an
 reaches into the zeros, are distinct. Only distinct rows are stored, which makes the upsampled table 2.3 times smaller.
 A zero row at either end stands for everything outside. *Downsampling* is a matrix as well. *Sampling* gathers four
 neighbours; its adjoint scatters into one accumulator (autodiff would make one per neighbour, about 2.5 times as slow).
+
+A TPU's gather takes its time by the number of indices, not by what lies there: there the table holds the four neighbours of
+a place side by side, for one gather and one scatter. On a CPU that table, four times as large, is twice as slow.
 """
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -18,48 +22,57 @@ import numpy as np
 from jax import Array
 from jax.custom_derivatives import linear_call
 
+from sg3x.signal.place import platform
 from sg3x.training.augment.wavelets import sym6
 
 # fmt: off
 MIN_SIZE = 6            # below this the two ends of the upsampled axis overlap
-_END = 7                # distinct samples at either end: the zero and the six whose filter reaches over the edge
+_END = 7                # distinct samples at either end: the zero and the six whose filter reaches over the edge;
+_LAST = _END + 1        # at the far end one more, whose successor is not that of its equals
 _PRECISION = "highest"  # TPUs multiply float32 as bfloat16 otherwise
 # fmt: on
 
 
-def resample(images: Array, matrix: Array) -> Array:
+def resample(images: Array, matrix: Array, together: bool | None = None) -> Array:
     """Images whose pixel at position r (from the centre, x right, y down) shows the input at matrix @ (r, 1).
 
     images: float[n, height, width, channels]; matrix: float[n, 3, 3] in pixels, a constant as far as gradients go.
+    together: gather four neighbours at once; None: on a TPU.
     Linear in the images, so it may be differentiated any number of times. Raises ValueError for sizes below 6 pixels.
     """
     n, height, width, channels = images.shape
     if min(height, width) < MIN_SIZE:
         raise ValueError(f"augment needs a resolution of at least {MIN_SIZE} pixels to resample, got {height}x{width}")
-    table = _along_height(upsampling_matrix(height), _along_width(upsampling_matrix(width), images))
-    shape = (height, width, table.shape[1], table.shape[2])
+    together = platform() == "tpu" if together is None else together
+    rows, columns = (upsampling_matrix(size)[:, : 1 + together] for size in (height, width))
+    table = _along_height(rows.reshape(-1, height), _along_width(columns.reshape(-1, width), images))
+    if together:  # [n, Y, y or y + 1, X, x or x + 1, channels]
+        table = table.reshape(n, len(rows), 2, len(columns), 2, channels).transpose(0, 1, 3, 2, 4, 5)
+    table = table.reshape(n, len(rows) * len(columns), -1)
+    places = functools.partial(_places, (height, width), len(columns), together)
     matrix = jax.lax.stop_gradient(matrix).astype(images.dtype)
     sampled = linear_call(
-        functools.partial(_gather, shape), functools.partial(_scatter, shape), matrix, table.reshape(n, -1, channels)
+        functools.partial(_gather, places), functools.partial(_scatter, places, table.shape[1]), matrix, table
     ).reshape(n, 2 * height + 10, 2 * width + 10, channels)
     return _along_width(downsampling_matrix(width), _along_height(downsampling_matrix(height), sampled))
 
 
 @functools.cache
 def upsampling_matrix(size: int) -> np.ndarray:
-    """float32[4 size + 10, size]: pixels to the distinct samples of the reflected, upsampled axis (see `distinct`)."""
+    """float32[4 size + 11, 2, size]: pixels to the distinct samples of the reflected, upsampled axis (see `distinct`), each
+    with the sample after it."""
     length = 3 * size - 2
     pixel = reflected(np.arange(length) - (size - 1), size)
     taps = 2 * sym6()  # gain 2 makes up for the zeros between the samples
-    full = np.zeros((2 * length + 2, size))
+    full = np.zeros((2 * length + 3, size))  # one more zero, after the last
     for i in range(length):
         for j in range(taps.size):
             sample = 2 * i + j - 5
             if 0 <= sample < 2 * length:
                 full[sample + 1, pixel[i]] += taps[j]
-    rows = np.arange(len(full))
-    stored = np.concatenate([rows[: _END + 4 * size - 4], rows[-_END:]])
-    return full[stored].astype(np.float32)
+    rows = np.arange(len(full) - 1)
+    stored = np.concatenate([rows[: _END + 4 * size - 4], rows[-_LAST:]])
+    return np.stack([full[stored], full[stored + 1]], axis=1).astype(np.float32)
 
 
 def reflected(position: np.ndarray, size: int) -> np.ndarray:
@@ -73,7 +86,7 @@ def distinct(position: Array, size: int) -> Array:
     """Row of `upsampling_matrix(size)` for a position (int) on the upsampled axis that begins and ends with a zero."""
     last, period = 6 * size - 3, 4 * size - 4
     position = jnp.clip(position, 0, last)
-    saved = jnp.where(position <= last - _END, period, 2 * size - 12)
+    saved = jnp.where(position <= last - _LAST, period, 2 * size - 13)
     return position - jnp.where(position < _END + period, 0, saved)
 
 
@@ -98,9 +111,16 @@ def _along_width(matrix: np.ndarray, images: Array) -> Array:
     return jnp.einsum("pw,nhwc->nhpc", jnp.asarray(matrix, images.dtype), images, precision=_PRECISION)
 
 
-def _neighbours(shape: tuple[int, int, int, int], matrix: Array) -> tuple[list[Array], list[Array]]:
-    """The four table entries and their bilinear weights for every sample that downsampling needs: each [n, samples]."""
-    height, width, _, row_length = shape
+# For every sample that downsampling needs: where in the table, and the weights of the pictures found there.
+_Places = Callable[[Array], tuple[list[Array], list[Array]]]
+
+
+def _places(
+    size: tuple[int, int], row_length: int, together: bool, matrix: Array
+) -> tuple[list[Array], list[Array]]:  # fmt: skip
+    """Table entries, each [n, samples], and bilinear weights [n, samples, pictures an entry]: of four entries with one picture,
+    or of one with four."""
+    height, width = size
     # Twice as dense, every other sample on a pixel: measured in samples from the image's centre, the centre of an axis
     # being (width - 1) / 2 pixels, both grids are integers. Measuring from the centre also keeps the float32 accurate.
     x = (jnp.arange(2 * width + 10) - (width + 4)).astype(matrix.dtype)[None, None, :]
@@ -111,7 +131,8 @@ def _neighbours(shape: tuple[int, int, int, int], matrix: Array) -> tuple[list[A
     flat = matrix.shape[0], -1
     pairs = [(i, j) for i in (0, 1) for j in (0, 1)]
     indices = [(y_index[i] * row_length + x_index[j]).reshape(flat) for i, j in pairs]
-    return indices, [(y_weight[i] * x_weight[j]).reshape(flat) for i, j in pairs]
+    weights = [(y_weight[i] * x_weight[j]).reshape(flat) for i, j in pairs]
+    return (indices[:1], [jnp.stack(weights, -1)]) if together else (indices, [w[..., None] for w in weights])
 
 
 def _bracket(position: Array, size: int) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
@@ -120,28 +141,31 @@ def _bracket(position: Array, size: int) -> tuple[tuple[Array, Array], tuple[Arr
     weight = position - floor
     half = 3 * size - 2  # the centre's place on the axis; clipping just outside keeps the integer conversion defined
     index = jnp.clip(floor, -half - 1, half + 1).astype(jnp.int32) + half
+    index = jnp.where(index < 0, 2 * half + 1, index)  # beyond either end: the last zero, which zeros follow
     return (distinct(index, size), distinct(index + 1, size)), (1 - weight, weight)
 
 
-def _gather(shape: tuple[int, int, int, int], matrix: Array, table: Array) -> Array:
-    """Bilinear samples [n, samples, channels] of the table [n, entries, channels]."""
+def _gather(places: _Places, matrix: Array, table: Array) -> Array:
+    """Bilinear samples [n, samples, channels] of the table [n, entries, pictures an entry * channels]."""
 
     def one_image(table: Array, indices: list[Array], weights: list[Array]) -> Array:
-        samples = jnp.zeros((indices[0].size, table.shape[-1]), table.dtype)
+        parts = []
         for i, w in zip(indices, weights, strict=True):
-            samples += table.at[i].get(mode="promise_in_bounds") * w[:, None]
-        return samples
+            found = table.at[i].get(mode="promise_in_bounds").reshape(*w.shape, -1)
+            parts.append(jnp.sum(found * w[..., None], axis=1))
+        return functools.reduce(jnp.add, parts)
 
-    return jax.vmap(one_image)(table, *_neighbours(shape, matrix))
+    return jax.vmap(one_image)(table, *places(matrix))
 
 
-def _scatter(shape: tuple[int, int, int, int], matrix: Array, samples: Array) -> Array:
-    """The adjoint of `_gather`: every sample is added, weighted, to its four table entries."""
+def _scatter(places: _Places, entries: int, matrix: Array, samples: Array) -> Array:
+    """The adjoint of `_gather`: every sample is added, weighted, to its table entries."""
 
     def one_image(samples: Array, indices: list[Array], weights: list[Array]) -> Array:
-        table = jnp.zeros((shape[2] * shape[3], samples.shape[-1]), samples.dtype)
+        table = jnp.zeros((entries, weights[0].shape[-1] * samples.shape[-1]), samples.dtype)
         for i, w in zip(indices, weights, strict=True):
-            table = table.at[i].add(samples * w[:, None], mode="promise_in_bounds")
+            shared = (samples[:, None] * w[..., None]).reshape(i.size, -1)
+            table = table.at[i].add(shared, mode="promise_in_bounds")
         return table
 
-    return jax.vmap(one_image)(samples, *_neighbours(shape, matrix))
+    return jax.vmap(one_image)(samples, *places(matrix))
