@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .PHONY: demo test quick lint setup setup-dev bench clean-scratch
@@ -21,10 +22,10 @@ demo: setup  ## draw toy cats, train on them, sample, score, walk: about a quart
 test: setup-dev  ## the whole test suite, linters included
 	$(RUN) ruff check . && $(RUN) ruff format --check .
 	$(RUN) mypy
-	$(RUN) python -m pytest -n 2 --dist loadfile
+	$(RUN) python -m pytest $(WORKERS)
 
 quick: setup-dev  ## tests without the slow whole-pipeline ones
-	$(RUN) python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(RUN) python -m pytest $(WORKERS) -m "not slow"
 
 lint: setup-dev
 	$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy

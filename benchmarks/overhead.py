@@ -1,15 +1,18 @@
 """What logging and checkpointing cost: the loop with them against the bare step; and what `deterministic` costs.
 
-    python -m benchmarks.overhead [--params params.yaml] [--steps 64] [--rounds 5] [--layouts]
+    python -m benchmarks.overhead [--params params.yaml] [--steps 16] [--rounds 20] [--layouts]
 
-In one process, interleaved, medians. "bare": the compiled programs on a batch that is on the device already. "loop": the
-same steps with reading the pictures, a row of history and a line of progress every `log_kimg`, and a background checkpoint
-once a round, whose cost is then scaled to `run.checkpoint_minutes`. `--layouts`: whole batch, two parts, deterministic.
+In one process, interleaved, medians of the rounds' differences: some steps of the compiled programs on a batch that is on the
+device already ("bare"); the same steps reading their pictures; also with a row of history and a line of progress; also with a
+background checkpoint. What a row and a checkpoint cost is then scaled to `log_kimg` and `run.checkpoint_minutes`.
+`--layouts`: whole batch, two parts, deterministic.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import statistics
 import tempfile
@@ -61,39 +64,37 @@ class Bench:
         jax.block_until_ready(self.state)
         return (CLOCK() - started) / steps
 
-    def loop(self, steps: int, log_every: int, folder: Path) -> tuple[float, float]:
-        """(seconds per step with reading and logging, seconds that one background checkpoint adds)."""
+    def loop(self, steps: int, folder: Path, logging: bool = False, saving: bool = False) -> float:
+        """Seconds for steps that read their pictures, with what else is asked for at the end."""
         rows = lambda sampler, counter: self.programs.arrange(sampler.rows(counter, self.config.batch_size))  # noqa: E731
         reader = BatchReader(self.images, Sampler(len(self.images), 0), self.config.batch_size, rows)
         report, progress, history = Reporter(folder, folder, 1000), Progress(folder, {}), []
-        took = {}
-        for saving in (False, True):
-            started = CLOCK()
-            for number in range(1, steps + 1):
-                self.state = self.programs(self.state, self.programs.place(reader.read(number)), self.step)
-                self.programs.keep_up(8)
-                self.step += 1
-                if number % log_every == 0:
-                    totals, p = jax.device_get((self.state["statistics"], self.state["ada"]["p"]))
-                    history.append(history_row(totals, float(p), number, history))
-                    report.row(history[-1], number, 1, 1.0, {"step": 1.0})
-                    fresh = replicate(zero_statistics(), self.programs.replicated)
-                    self.state = {**self.state, "statistics": fresh}
-                if saving and number == 1:
-                    progress.save(jax.device_get(self.state), number, history)
-            jax.block_until_ready(self.state)
-            progress.finish()
-            took[saving] = CLOCK() - started
+        started = CLOCK()
+        if saving:
+            progress.save(jax.device_get(self.state), self.step, history)
+        for number in range(1, steps + 1):
+            self.state = self.programs(self.state, self.programs.place(reader.read(number)), self.step)
+            self.programs.keep_up(8)
+            self.step += 1
+        if logging:
+            totals, p = jax.device_get((self.state["statistics"], self.state["ada"]["p"]))
+            history.append(history_row(totals, float(p), steps, history))
+            report.row(history[-1], steps, 1, 1.0, {"step": 1.0})
+            fresh = replicate(zero_statistics(), self.programs.replicated)
+            self.state = {**self.state, "statistics": fresh}
+        jax.block_until_ready(self.state)
+        progress.finish()
+        took = CLOCK() - started
         reader.close()
         progress.close()
-        return took[False] / steps, max(took[True] - took[False], 0.0)
+        return took
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--params", type=Path, default=Path("params.yaml"))
-    arguments.add_argument("--steps", type=int, default=64)
-    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--steps", type=int, default=16)
+    arguments.add_argument("--rounds", type=int, default=20)
     arguments.add_argument("--layouts", action="store_true")
     arguments.add_argument("--cpu-time", action="store_true", help="CPU seconds, for a machine that is busy otherwise")
     given = arguments.parse_args()
@@ -106,24 +107,31 @@ def main() -> None:
 
 def overhead(params: Any, given: argparse.Namespace) -> dict[str, Any]:
     """Shares of a step's time."""
-    bench = Bench(params)
+    bench, steps = Bench(params), given.steps
     log_every = max(1, round(params.log_kimg * 1000 / params.batch_size))
     bench.bare(4)
-    bare, looped, saves = [], [], []
-    with tempfile.TemporaryDirectory() as folder:
+    took: dict[str, list[float]] = {"bare": [], "reading": [], "row": [], "checkpoint": []}
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         for _ in range(given.rounds):
-            bare.append(bench.bare(given.steps))
-            per_step, save = bench.loop(given.steps, log_every, Path(folder))
-            looped.append(per_step)
-            saves.append(save)
-    step = statistics.median(bare)
-    logging = statistics.median(b - a for a, b in zip(bare, looped, strict=True)) / step
-    checkpoints = statistics.median(saves) / (params.run.checkpoint_minutes * 60)
+            took["bare"].append(bench.bare(steps) * steps)
+            took["reading"].append(bench.loop(steps, Path(folder)))
+            took["row"].append(bench.loop(steps, Path(folder), logging=True))
+            took["checkpoint"].append(bench.loop(steps, Path(folder), logging=True, saving=True))
+
+    def added(by: str, to: str) -> float:
+        return statistics.median(b - a for a, b in zip(took[to], took[by], strict=True))
+
+    step = statistics.median(took["bare"]) / steps
+    reading, row, checkpoint = added("reading", "bare") / steps, added("row", "reading"), added("checkpoint", "row")
+    shares = {
+        "reading": reading / step,
+        "logging": row / (log_every * step),
+        "checkpointing": checkpoint / (params.run.checkpoint_minutes * 60),
+    }
     return {
         "clock": CLOCK.__name__, "step_seconds": round(step, 5), "log_every_steps": log_every,
-        "reading_and_logging_percent": round(100 * logging, 2),
-        "checkpoint_seconds": round(statistics.median(saves), 3), "checkpointing_percent": round(100 * checkpoints, 2),
-        "together_percent": round(100 * (logging + checkpoints), 2),
+        "row_seconds": round(row, 4), "checkpoint_seconds": round(checkpoint, 3),
+        **{f"{name}_percent": round(100 * share, 2) for name, share in shares.items()},
     }  # fmt: skip
 
 
@@ -141,7 +149,7 @@ def layouts(params: Any, given: argparse.Namespace) -> dict[str, float]:
         bench.bare(2)
     for _ in range(given.rounds):
         for name, bench in benches.items():
-            times[name].append(bench.bare(max(16, given.steps // 4)))
+            times[name].append(bench.bare(given.steps))
     medians = {name: statistics.median(values) for name, values in times.items()}
     return {name: round(value / medians["whole"], 3) for name, value in medians.items()}
 

@@ -13,6 +13,10 @@ FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_lev
 os.environ.setdefault("XLA_FLAGS", FLAGS)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+from tests.shared import COMPILED
+
+os.environ |= COMPILED
+
 import jax
 import numpy as np
 import pytest
@@ -68,6 +72,21 @@ class Golden:
         error = np.abs(mine.astype(np.float64) - golden).max(initial=0)
         record_fidelity(self.name, key, error, np.abs(golden).max(initial=0), self.atol[key] * factor)
         assert error <= self.atol[key] * factor, f"{key}: error {error:.3g} exceeds {self.atol[key] * factor:.3g}"
+
+
+# The files that take minutes, longest first: begun at once, none is left over for one worker at the end.
+LONG = (
+    "workflow/test_repro.py", "workflow/test_interruptions.py", "workflow/test_remotes.py", "training/test_quality.py",
+    "training/test_processes.py", "training/test_ordered.py", "training/test_loop.py", "training/test_layout.py",
+    "networks/test_generator.py", "training/test_sharding.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Needs --no-loadscope-reorder, or pytest-xdist begins with the files of most tests."""
+    place = {name: i for i, name in enumerate(LONG)}
+    here = Path(__file__).parent
+    items.sort(key=lambda item: place.get(item.path.relative_to(here).as_posix(), len(LONG)))
 
 
 @pytest.fixture(scope="session")

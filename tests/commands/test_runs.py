@@ -24,8 +24,11 @@ def write(scratch, pid, **more):
 
 def test_a_running_segment(tmp_path):
     trainer = subprocess.Popen(
-        [sys.executable, "-c", "import sys; sys.stdin.read()", "stages.train"], stdin=subprocess.PIPE
-    )
+        [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()", "stages.train"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert trainer.stdout is not None
+    trainer.stdout.readline()  # Linux shows no command line while a program is being started
     try:
         write(tmp_path, trainer.pid)
         (run,) = unfinished(tmp_path)

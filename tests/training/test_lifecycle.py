@@ -13,6 +13,7 @@ import pytest
 from sg3x.training.checkpoints import verify
 from sg3x.training.lifecycle import exclusive
 from sg3x.training.scratch import discard
+from tests.shared import COMPILED
 
 ROOT = Path(__file__).parents[2]
 FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
@@ -41,7 +42,7 @@ except KeyboardInterrupt as stopped:
 def train(folder: Path, how: str) -> subprocess.Popen[str]:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "OMPI_", "JAX_", "XLA_"))}
     env |= {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": FLAGS, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    env |= {"JAX_COMPILATION_CACHE_DIR": str(folder / "jax"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    env |= COMPILED
     command = [sys.executable, "-c", TRAIN, str(folder), how]
     return subprocess.Popen(command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 

@@ -27,8 +27,6 @@ from sg3x.training.snapshots import Snapshots
 from sg3x.training.state import init_state
 from tests.training.conftest import CONFIG, PICTURES, D, G
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
-
 
 @pytest.fixture(scope="module")
 def segment(tmp_path_factory) -> Segment:

@@ -6,7 +6,6 @@ from functools import cache
 import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 
 from sg3x.networks import DiscriminatorConfig, GeneratorConfig
 from sg3x.training.augment import AugmentConfig
@@ -24,23 +23,6 @@ CONFIG = TrainConfig(
     r1_interval=2, augment=AugmentConfig(brightness=1, noise=1), ada_interval=1, ada_kimg=0.1, blur_init_sigma=1.0,
     blur_fade_kimg=1.0,
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _compiled_once(tmp_path_factory):
-    """One device's programs are the same on every layout; the cache goes by their content, so it hides no difference."""
-    settings = {
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("jax")),
-        "jax_persistent_cache_min_compile_time_secs": 0,
-        "jax_persistent_cache_min_entry_size_bytes": -1,
-    }
-    before = {name: getattr(jax.config, name) for name in settings}
-    for values in (settings, before):
-        for name, value in values.items():
-            jax.config.update(name, value)
-        compilation_cache.reset_cache()
-        if values is settings:
-            yield
 
 
 @cache

@@ -18,6 +18,7 @@ from sg3x.training import processes
 from sg3x.training.launch import launch_command
 from sg3x.training.problems import TrainingError
 from sg3x.training.processes import addresses, join, launcher, pack, unpack
+from tests.shared import COMPILED
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = "tests.training.two_processes"
@@ -27,8 +28,7 @@ FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=
 def start(folder: Path, mode: str, end: int = 1, prefix: tuple[str, ...] = (), **more: str) -> subprocess.Popen[str]:
     dropped = ("SLURM_", "OMPI_", "JAX_", "XLA_")
     env = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
-    cache = {"JAX_COMPILATION_CACHE_DIR": str(folder.parent / "jax"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-    env |= {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": FLAGS, "PYTHONPATH": str(ROOT), **cache, **more}
+    env |= {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": FLAGS, "PYTHONPATH": str(ROOT), **COMPILED, **more}
     command = [*prefix, sys.executable, "-m", SCRIPT, str(folder), mode, str(end)]
     return subprocess.Popen(command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
@@ -94,11 +94,13 @@ def test_under_mpirun(tmp_path, alone):
 
 # What processes tell one another when they have joined; small pieces, so that there are several.
 TALK = """
+import os
 from sg3x.training import processes
 processes.PIECE = 10
 processes.join()
 said = processes.from_first(lambda: bytes(range(23)))
-print(processes.jax.process_count(), "processes,", list(said) == list(range(23)), flush=True)
+line = f"{processes.jax.process_count()} processes, {list(said) == list(range(23))}\\n"
+os.write(1, line.encode())  # at once: mpirun mixes what two processes print
 """
 
 

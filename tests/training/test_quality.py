@@ -20,7 +20,6 @@ from sg3x.training.state import init_state
 from tests.training.conftest import CONFIG, PICTURES, D, G
 from tests.training.test_processes import finish, start, start_two
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
 SAMPLES, FIRST = 11, 3  # neither a batch nor a multiple of one
 KIMG = ["0.256", "0.504", "0.752", "1.000"]
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from tests.shared import SHARED
+
 ROOT = Path(__file__).parents[2]
 TINY = Path(__file__).with_name("tiny.yaml")
 
@@ -24,6 +26,7 @@ class Project:
         # Tiny networks compile longer than they run: skip the costly optimisations, the same ones everywhere.
         flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
         self.env |= {"PATH": path, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+        self.env["SG3X_COMPILED"] = str(SHARED / "compiled")
 
     def run(self, *command: str, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(

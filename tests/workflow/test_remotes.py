@@ -99,7 +99,6 @@ def clone(pushed, home, tmp_path) -> Project:
     project = Project(folder)
     isolate(project, home)
     give_credentials(project)
-    project.env["SG3X_COMPILED"] = str(pushed.folder / ".cache/jax")  # saves compiling; holds programs, not results
     assert not any((folder / name).exists() for name in ("data/raw", "data/arrays", "checkpoints", "models", "samples"))
     return project
 

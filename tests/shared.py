@@ -1,0 +1,33 @@
+"""What the workers of one test session share: a folder, what is made once in it, and compiled programs."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock
+
+if "TESTS_SHARED" not in os.environ:  # the first process of the session: workers inherit it
+    os.environ["TESTS_SHARED"] = tempfile.mkdtemp(prefix="sg3x-tests-")
+    atexit.register(shutil.rmtree, os.environ["TESTS_SHARED"], ignore_errors=True)
+
+SHARED = Path(os.environ["TESTS_SHARED"])
+# With a limit JAX locks the cache, which several processes write. Entries go by a program's content: they hide no difference.
+COMPILED = {
+    "JAX_COMPILATION_CACHE_DIR": str(SHARED / "compiled"),
+    "JAX_COMPILATION_CACHE_MAX_SIZE": str(8 * 2**30),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
+
+
+def once(name: str, make: Callable[[Path], None]) -> Path:
+    """The folder `name` that make(folder) fills, whoever comes first; others wait for it."""
+    folder, done = SHARED / name, SHARED / f"{name}.done"
+    with FileLock(SHARED / f"{name}.lock"):
+        if not done.exists():
+            make(folder)
+            done.touch()
+    return folder
