@@ -24,9 +24,13 @@ COMPILED = Path(os.environ.get("SG3X_COMPILED", ".cache/jax"))
 SCRATCH = Path(os.environ.get("SG3X_SCRATCH", "scratch"))
 
 
-def main(stage: Callable[[], None]) -> None:
-    """Runs a stage; a foreseeable problem is one message and exit status 1, an interruption 130, never a traceback."""
-    keep_freed_memory()
+def main(stage: Callable[[], None], keep_memory: bool = True) -> None:
+    """Runs a stage; a foreseeable problem is one message and exit status 1, an interruption 130, never a traceback.
+
+    `keep_memory`: freed memory is kept from the beginning; otherwise the stage says from when on.
+    """
+    if keep_memory:
+        keep_freed_memory()
     try:
         stage()
     except KeyboardInterrupt as stopped:

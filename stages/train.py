@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sg3x.allocator import keep_freed_memory
 from sg3x.config import load_params, stage_params
 from sg3x.data.prepare import load_arrays
 from sg3x.training.defaults import describe, resolve
@@ -68,6 +69,7 @@ def train() -> None:
         checkpoint_kimg=run.checkpoint_kimg,
         snapshot_kimg=run.snapshot_kimg,
         tensorboard=run.tensorboard,
+        when_compiled=keep_freed_memory,
         gauge=open_gauge(images, facts["fingerprint"]),
         quality=QUALITY / f"{given.end}.tsv",
     )
@@ -97,4 +99,4 @@ def open_gauge(images: np.ndarray, fingerprint: str) -> DuringTraining | None:
 
 
 if __name__ == "__main__":
-    main(train)
+    main(train, keep_memory=False)

@@ -57,6 +57,7 @@ class Segment:
     tensorboard: str | None = None
     gauge: Gauge | None = None              # measures the samples while it trains; None: nobody does,
     quality: Path | None = None             #   and where the table of that goes
+    when_compiled: Callable[[], object] = lambda: None  # called before the first step
     # fmt: on
 
     def full_identity(self) -> dict[str, Any]:
@@ -140,6 +141,7 @@ def _train(config: TrainConfig, segment: Segment, layout: Layout | None, images:
         print(programs.describe(), flush=True)
         if segment.snapshot_kimg is not None:
             snapshots = Snapshots(config, progress.scratch.parent / "snapshots" / segment.out.name, state)
+    segment.when_compiled()
     agreed = Agreement(mesh)
     barrier("compiled")
     _tell(report, "training", nimg)

@@ -49,9 +49,14 @@ def test_the_history_has_every_row_once(segment, undisturbed):
 
 
 def test_stopped_resumed_and_watched_it_ends_in_the_same_bytes(segment, undisturbed, tmp_path, capsys):
+    when: list[str] = []
+
+    def compiled() -> None:
+        when.append(json.loads((watched.scratch() / "progress.json").read_text())["state"])
+
     watched = replace(
         segment, out=tmp_path / "1", scratch_root=tmp_path / "scratch", checkpoint_kimg=0.05, snapshot_kimg=0.25,
-        tensorboard=str(tmp_path / "board"),
+        tensorboard=str(tmp_path / "board"), when_compiled=compiled,
     )  # fmt: skip
     for _ in range(2):  # twice: from the parent, then from its own progress
         stopper = threading.Thread(target=stop_at_next_checkpoint, args=(watched.scratch(),))
@@ -62,6 +67,7 @@ def test_stopped_resumed_and_watched_it_ends_in_the_same_bytes(segment, undistur
     said = json.loads((watched.scratch() / "progress.json").read_text())
     run_segment(CONFIG, watched, PICTURES, "data")
     assert hash_tree(watched.out) == undisturbed
+    assert when == ["compiling"] * 3, "once a start, before the first step"
     assert "resuming at" in capsys.readouterr().out
     assert said["pid"] == os.getpid() and said["end_kimg"] == 1
     grids = sorted((tmp_path / "scratch" / "snapshots" / "1").iterdir())
