@@ -3,8 +3,6 @@
 import argparse
 import os
 
-from sg3x.allocator import keep_freed_memory
-
 NAMES = ("filtered_lrelu", "modulated_conv", "networks", "augmentation", "scaling", "reading", "tpu_static")
 
 
@@ -13,7 +11,6 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help=f"of {', '.join(NAMES)}; none: all but tpu_static")
     parser.add_argument("--full", action="store_true", help="larger shapes, more rounds")
     given = parser.parse_args()
-    keep_freed_memory()
     # Before torch starts its threads: on a busy machine a thread that waits by spinning would count as work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import importlib

@@ -11,6 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from sg3x.allocator import keep_freed_memory
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -24,6 +26,7 @@ def interleaved(
     """
     wall: dict[str, list[float]] = {name: [] for name in contestants}
     cpu: dict[str, list[float]] = {name: [] for name in contestants}
+    keep_freed_memory()  # all is compiled: as in the train stage
     for turn in range(rounds + warm_up):
         for name, run in contestants.items():
             started, worked = time.perf_counter(), time.process_time()

@@ -24,6 +24,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from sg3x.allocator import keep_freed_memory
 from sg3x.config import load_params
 from sg3x.data.sampler import BatchReader, Sampler
 from sg3x.training.history import history_row
@@ -109,6 +110,7 @@ def overhead(params: Any, given: argparse.Namespace) -> dict[str, Any]:
     """Shares of a step's time."""
     bench, steps = Bench(params), given.steps
     log_every = max(1, round(params.log_kimg * 1000 / params.batch_size))
+    keep_freed_memory()  # all is compiled: as in the train stage
     bench.bare(4)
     took: dict[str, list[float]] = {"bare": [], "reading": [], "row": [], "checkpoint": []}
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
@@ -144,6 +146,7 @@ def layouts(params: Any, given: argparse.Namespace) -> dict[str, float]:
         f"batch_per_device: {half}": Bench(params, half),
         "deterministic": Bench(params, deterministic=True),
     }
+    keep_freed_memory()
     times: dict[str, list[float]] = {name: [] for name in benches}
     for bench in benches.values():
         bench.bare(2)

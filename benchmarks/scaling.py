@@ -73,11 +73,9 @@ def measure_here() -> None:
     from jax.sharding import NamedSharding, PartitionSpec
 
     from benchmarks.networks import load
-    from sg3x.allocator import keep_freed_memory
     from sg3x.training import step
     from sg3x.training.programs import data_mesh
 
-    keep_freed_memory()
     config, state, _, _ = load("demo", 8)
     mesh = data_mesh()
     state = jax.device_put(state, NamedSharding(mesh, PartitionSpec()))

@@ -112,11 +112,11 @@ def test_a_training_parameter_reruns_every_segment_and_nothing_before(finished):
 
 
 def test_extending_would_run_only_the_new_segment(finished):
-    """It is done in test_remotes."""
+    """It is done in test_remotes. A dry run ends where something is needed that is not there yet: the new checkpoint."""
     finished.set_params(segments={"3": 2}, total_kimg=3)
-    names = ran(finished.run("dvc", "repro", "--dry").stdout)
+    dry = finished.run("dvc", "repro", "--dry", check=False)
     finished.run("git", "reset", "-q", "--hard")
-    assert names == ["train@3", "score@3", "export", "generate", "evaluate", "walk", "curves", "figures", "report"]
+    assert ran(dry.stdout) == ["train@3"] and "checkpoints/3" in dry.stderr
 
 
 def test_the_reference_comes_before_training_without_being_its_dependency(finished):
