@@ -35,7 +35,7 @@ def main(full: bool = False) -> None:
     networks = kept_networks()
     if full:
         for preset in NETWORKS:
-            for what in ("generator", "step"):
+            for what in ("generator", "discriminator", "augmentation", "step"):
                 networks |= {f"{preset}, {name}": row for name, row in measure_network(target, preset, what).items()}
                 keep("tpu_static", rows, PACKAGES, target=TARGET, networks=networks)
     keep("tpu_static", rows, PACKAGES, target=TARGET, networks=networks)

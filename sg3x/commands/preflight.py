@@ -19,7 +19,7 @@ CAVEAT = (
 def preflight(
     preset: Annotated[str | None, typer.Option(help="name of a file in presets/; none: params.yaml")] = None,
     target: Annotated[str, typer.Option(help="local, or a TPU slice such as v5e:2x4 (no TPU needed)")] = "local",
-    what: Annotated[str, typer.Option(help="step or generator")] = "step",
+    what: Annotated[str, typer.Option(help="step, or a part: generator, discriminator, augmentation")] = "step",
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
     """Compiles a training step ahead of time: memory, FLOPs, and for a TPU an estimate of its speed. Takes minutes."""

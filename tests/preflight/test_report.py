@@ -6,9 +6,13 @@ import pytest
 from typer.testing import CliRunner
 
 from sg3x.cli import app
+from sg3x.networks import DiscriminatorConfig, GeneratorConfig
 from sg3x.preflight.kernels import Kernel, count_bundles, read_kernel
+from sg3x.preflight.programs import compile_programs
 from sg3x.preflight.report import KERNELS, read_operations, read_program
-from sg3x.preflight.target import PreflightError, parse_target, prepare_environment
+from sg3x.preflight.target import PreflightError, Target, parse_target, prepare_environment
+from sg3x.training.augment import AugmentConfig
+from sg3x.training.state import TrainConfig
 
 # As libtpu writes them, shortened.
 TPU_PROGRAM = """
@@ -101,3 +105,24 @@ def test_the_command_names_what_it_does_not_know():
     result = CliRunner().invoke(app, ["preflight", "--preset", "nothing"])
     assert result.exit_code == 1
     assert "nothing.yaml" in result.output
+
+
+@pytest.mark.parametrize(
+    "what, names",
+    [
+        ("discriminator", {"of its weights", "of its pictures", "R1"}),
+        ("augmentation", {"forward", "forward + backward"}),
+    ],
+)
+def test_parts_of_a_step_compile_by_themselves_with_the_batch_divided(what, names):
+    generator = GeneratorConfig(16, z_dim=4, w_dim=4, num_layers=2, num_critical=1, channels=(4, 4), margin_size=1)
+    config = TrainConfig(
+        generator, DiscriminatorConfig(16, channel_base=32, channel_max=4), batch_size=12, r1_gamma=1.0,
+        augment=AugmentConfig.preset("blit"),
+    )  # fmt: skip
+    compiled, _ = compile_programs(config, Target("local", jax.devices()[:4], None), what)
+    assert compiled.keys() == names
+    for program in compiled.values():
+        assert "f32[3,16,16,3]" in program.as_text(), "three pictures a device"
+    with pytest.raises(PreflightError, match="generator, discriminator"):
+        compile_programs(config, Target("local", jax.devices()[:4], None), "everything")
