@@ -214,6 +214,7 @@ def soak(bench: Bench, right: str, wanted: int, minutes: float) -> dict[str, Any
             lost.append(str(error))
             break
         except KeyboardInterrupt:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # `timeout` sends a second one
             bench.stop()
             break
         segments, kills, differences = segments + 1, kills + struck, differences + (digest != right)
