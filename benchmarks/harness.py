@@ -26,7 +26,9 @@ def interleaved(
     """
     wall: dict[str, list[float]] = {name: [] for name in contestants}
     cpu: dict[str, list[float]] = {name: [] for name in contestants}
-    keep_freed_memory()  # all is compiled: as in the train stage
+    # As in the train stage, once these are compiled. Only what a process compiles after its first contest leaves its traces
+    # between the blocks, which makes ours slower.
+    keep_freed_memory()
     for turn in range(rounds + warm_up):
         for name, run in contestants.items():
             started, worked = time.perf_counter(), time.process_time()

@@ -1,8 +1,9 @@
 """Whole generator, discriminator and training step at a preset's shapes, against torch and the depthwise form; floor: the bare
 convolutions.
 
-`python -m benchmarks networks` takes the demo's shapes, `--full` the 128x128 network's too, one picture at a time and one
-round (minutes, and 8 GiB). The depthwise form computes what ours does, which is checked first.
+`python -m benchmarks generator discriminator step` takes the demo's shapes, `--full` the 128x128 network's too, one picture at
+a time, in two rounds (the depthwise form's gradients alone take many minutes). The depthwise form computes what ours does,
+which is checked.
 """
 
 from __future__ import annotations
@@ -132,11 +133,6 @@ def whole_step(preset: str, batch: int) -> Tables:
 
 
 NETWORKS = {"generator": generator, "discriminator": discriminating, "step": whole_step}
-
-
-def main(full: bool = False) -> None:
-    for name in NETWORKS:
-        measure(name, full)
 
 
 def measure(name: str, full: bool) -> None:

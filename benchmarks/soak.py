@@ -109,9 +109,8 @@ class Bench:
         log.close()
         self._wait_for_orphan()
         ended = (self.out / "manifest.json").is_file()
-        if (
-            ended and not struck and not calm
-        ):  # nearly what a segment takes now: other work on the machine comes and goes
+        # Nearly what a segment takes now: other work on the machine comes and goes.
+        if ended and not struck and not calm:
             self.typical = min(self.typical, time.monotonic() - started)
         self._check(status, ended, struck)
         return ended, struck

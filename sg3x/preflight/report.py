@@ -17,7 +17,7 @@ from sg3x.training.memory import program_bytes
 # `%fusion.1 = bf16[4,306,306,256]{...} fusion(...), kind=kOutput, ... op_name="jit(f)/dot_general"`
 _INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%?(?P<name>[\w.\-]+) = (?P<shape>\(.*?\)|\S+) (?P<op>[\w\-]+)\(")
 _FUSED = re.compile(r" fusion\(.*calls=%?([\w.\-]+)")
-_WORK = re.compile(r"tpu_custom_call|kind=kCustom| (gather|scatter|sort)\(")
+_TAKES_TIME = re.compile(r"tpu_custom_call|kind=kCustom| (gather|scatter|sort)\(")
 _CYCLES = re.compile(r'"estimated_cycles":"?(\d+)')
 _SOURCE = re.compile(r'op_name="([^"]*)"')
 _ARRAY = re.compile(r"(\w+)\[([\d,]*)\]")
@@ -101,7 +101,7 @@ def read_operations(text: str, kernels: Mapping[Kernel, int] | None = None) -> t
             estimate = _CYCLES.search(line)
             price = None if estimate is None else int(estimate[1])
             group = group_of(found["op"], origin)
-        if price is None and _WORK.search(line):
+        if price is None and _TAKES_TIME.search(line):
             unpriced.append(found["name"])
         shape = found["shape"]
         operations.append(Operation(found["name"], group, shape, origin, result_bytes(shape), price))

@@ -143,6 +143,7 @@ def _resamplers(spec: _Spec, size: tuple[int, int]) -> tuple[Resampling, Resampl
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _direct(spec: _Spec, chunked: bool, x: jax.Array) -> jax.Array:
+    """ "banded" or "chunked": both FIRs one after the other, with a gradient that keeps only x."""
     up, down = _resamplers(spec, (x.shape[1], x.shape[2]))
 
     if not chunked:

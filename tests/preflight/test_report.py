@@ -123,6 +123,7 @@ def test_parts_of_a_step_compile_by_themselves_with_the_batch_divided(what, name
     compiled, _ = compile_programs(config, Target("local", jax.devices()[:4], None), what)
     assert compiled.keys() == names
     for program in compiled.values():
-        assert "f32[3,16,16,3]" in program.as_text(), "three pictures a device"
+        text = program.as_text()
+        assert "f32[3,16,16,3]" in text and "f32[12,16,16,3]" not in text, "three pictures a device, nowhere all"
     with pytest.raises(PreflightError, match="generator, discriminator"):
         compile_programs(config, Target("local", jax.devices()[:4], None), "everything")

@@ -61,7 +61,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_killed_trainer_resumes_to_the_same_bytes(ready, undisturbed, number):
     trainer = ready.start(*TRAIN, **OFTEN)
     wait_for(lambda: progress(ready) or trainer.poll() is not None)
@@ -97,13 +97,14 @@ def test_a_damaged_progress_checkpoint_is_noticed_and_not_used(ready, undisturbe
     assert hash_tree(ready.folder / "checkpoints" / "1") == undisturbed
 
 
-def test_killing_dvc_alone_stops_the_trainer_too(ready, undisturbed):
-    repro = ("dvc", "repro", "-f", "--no-run-cache", "-s", "train@1")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_killing_dvc_alone_stops_the_trainer_too(ready, undisturbed, number):
+    repro = ("dvc", "repro", "-f", "--no-run-cache", "-s", "train@1")  # or the second case takes the first one's result
     dvc = ready.start(*repro, **OFTEN)
     wait_for(lambda: progress(ready) or dvc.poll() is not None)
     lock = next((ready.folder / "scratch").glob("*/lock"))
     trainer = int(lock.read_text())
-    os.kill(dvc.pid, signal.SIGKILL)
+    os.kill(dvc.pid, number)
     dvc.wait(timeout=60)  # reaped, as a shell does: DVC takes a zombie for a running one
     again = ready.run(*repro)  # at once: it waits for the first to save and stop
     assert dvc.stdout is not None

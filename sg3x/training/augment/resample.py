@@ -111,15 +111,15 @@ def _along_width(matrix: np.ndarray, images: Array) -> Array:
     return jnp.einsum("pw,nhwc->nhpc", jnp.asarray(matrix, images.dtype), images, precision=_PRECISION)
 
 
-# For every sample that downsampling needs: where in the table, and the weights of the pictures found there.
+# For every sample that downsampling needs: entries of the table, and the weights of the neighbours found there.
 _Places = Callable[[Array], tuple[list[Array], list[Array]]]
 
 
 def _places(
     size: tuple[int, int], row_length: int, together: bool, matrix: Array
 ) -> tuple[list[Array], list[Array]]:  # fmt: skip
-    """Table entries, each [n, samples], and bilinear weights [n, samples, pictures an entry]: of four entries with one picture,
-    or of one with four."""
+    """Table entries, each [n, samples], and bilinear weights [n, samples, neighbours an entry]: four entries of one neighbour
+    each, or one entry of all four."""
     height, width = size
     # Twice as dense, every other sample on a pixel: measured in samples from the image's centre, the centre of an axis
     # being (width - 1) / 2 pixels, both grids are integers. Measuring from the centre also keeps the float32 accurate.
@@ -146,7 +146,7 @@ def _bracket(position: Array, size: int) -> tuple[tuple[Array, Array], tuple[Arr
 
 
 def _gather(places: _Places, matrix: Array, table: Array) -> Array:
-    """Bilinear samples [n, samples, channels] of the table [n, entries, pictures an entry * channels]."""
+    """Bilinear samples [n, samples, channels] of the table [n, entries, neighbours an entry * channels]."""
 
     def one_image(table: Array, indices: list[Array], weights: list[Array]) -> Array:
         parts = []
