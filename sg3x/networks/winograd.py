@@ -12,6 +12,8 @@ a time, five times slower.
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -50,18 +52,29 @@ def _taps(p: list[jax.Array]) -> list[jax.Array]:
 
 
 def winograd_conv(x: jax.Array, w: jax.Array, padding: int) -> jax.Array:
-    """Correlation of x[N, H, W, Cin] with w[3, 3, Cin, Cout], zero `padding` on every side -> [N, H', W', Cout]."""
+    """Correlation of x[N, H, W, Cin] with w[3, 3, Cin, Cout], zero `padding` on every side -> [N, H', W', Cout].
+
+    Differentiable to any order: it and its two gradients are linear in both arguments, and the gradients of each are the
+    other two.
+    """
+    return _conv(padding, x, w)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _conv(padding: int, x: jax.Array, w: jax.Array) -> jax.Array:
     return _correlate(x, _kernel(w), 0, padding)
 
 
-def winograd_input_gradient(dy: jax.Array, w: jax.Array, padding: int) -> jax.Array:
-    """The gradient of x[N, H, W, Cin] of such a correlation, given that of its output, dy[N, H', W', Cout]."""
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _input_gradient(padding: int, dy: jax.Array, w: jax.Array) -> jax.Array:
+    """The gradient of x, given that of the output, dy[N, H', W', Cout]."""
     points = _kernel(w)
     return _correlate(dy, [points[4 * i + j] for i in BACKWARDS for j in BACKWARDS], 1, 2 - padding)
 
 
-def winograd_weight_gradient(x: jax.Array, dy: jax.Array, padding: int) -> jax.Array:
-    """The gradient of w[3, 3, Cin, Cout] of such a correlation."""
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _weight_gradient(padding: int, x: jax.Array, dy: jax.Array) -> jax.Array:
+    """The gradient of w."""
     n, h, w, c_out = dy.shape
     tiles = (h + 1) // 2, (w + 1) // 2
     dy = jnp.pad(dy, ((0, 0), (0, 2 * tiles[0] - h), (0, 2 * tiles[1] - w), (0, 0)))
@@ -72,6 +85,26 @@ def winograd_weight_gradient(x: jax.Array, dy: jax.Array, padding: int) -> jax.A
     products = _products(_input_tiles(x, padding, tiles), outputs, 0, 0)
     columns = [_taps([products[4 * i + j] for i in range(4)]) for j in range(4)]
     return jnp.stack([jnp.stack(_taps([columns[j][row] for j in range(4)])) for row in range(3)])
+
+
+def _conv_bwd(padding: int, saved: tuple[jax.Array, jax.Array], g: jax.Array) -> tuple[jax.Array, jax.Array]:
+    x, w = saved
+    return _input_gradient(padding, g, w), _weight_gradient(padding, x, g)
+
+
+def _input_gradient_bwd(padding: int, saved: tuple[jax.Array, jax.Array], g: jax.Array) -> tuple[jax.Array, jax.Array]:
+    dy, w = saved
+    return _conv(padding, g, w), _weight_gradient(padding, g, dy)
+
+
+def _weight_gradient_bwd(padding: int, saved: tuple[jax.Array, jax.Array], g: jax.Array) -> tuple[jax.Array, jax.Array]:
+    x, dy = saved
+    return _input_gradient(padding, dy, g), _conv(padding, x, g)
+
+
+_conv.defvjp(lambda padding, x, w: (_conv(padding, x, w), (x, w)), _conv_bwd)
+_input_gradient.defvjp(lambda padding, dy, w: (_input_gradient(padding, dy, w), (dy, w)), _input_gradient_bwd)
+_weight_gradient.defvjp(lambda padding, x, dy: (_weight_gradient(padding, x, dy), (x, dy)), _weight_gradient_bwd)
 
 
 def _kernel(w: jax.Array) -> Points:
