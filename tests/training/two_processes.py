@@ -16,6 +16,7 @@ from sg3x.training.state import TrainConfig, init_state
 
 G = GeneratorConfig(16, z_dim=4, w_dim=4, num_layers=2, num_critical=1, channel_base=32, channel_max=4, margin_size=1)
 D = DiscriminatorConfig(16, channel_base=32, channel_max=4, mbstd_group_size=2)
+STARTED = 600  # images that the parent has behind it: what differs, differs within 50 steps
 
 
 def main(folder: Path, deterministic: bool, end: int = 1, watched: bool = False) -> None:
@@ -24,11 +25,12 @@ def main(folder: Path, deterministic: bool, end: int = 1, watched: bool = False)
     images = np.random.RandomState(0).randint(0, 256, (40, 16, 16, 3), np.uint8)
     parent = folder / "0"
     if is_first():
-        meta = {"generator": G.to_dict(), "discriminator": D.to_dict(), "nimg": 0}
-        save_checkpoint(parent, init_state(G, D, 0), meta, [])
+        state = init_state(G, D, 0)
+        state["nimg"] = state["nimg"] + STARTED
+        save_checkpoint(parent, state, {"generator": G.to_dict(), "discriminator": D.to_dict(), "nimg": STARTED}, [])
     segment = Segment(
-        parent, folder / str(end), end, folder / "scratch", log_kimg=0.1, deterministic=deterministic,
-        checkpoint_kimg=0.2, gauge=gauge(folder, images) if watched else None,
+        parent, folder / str(end), end, folder / "scratch", log_kimg=0.05, deterministic=deterministic,
+        checkpoint_kimg=0.1, gauge=gauge(folder, images) if watched else None,
         quality=folder / "quality.tsv" if watched else None,
     )  # fmt: skip
     run_segment(config, segment, images, "data")
@@ -40,7 +42,7 @@ def gauge(folder: Path, images: np.ndarray) -> DuringTraining:
         save_reference(folder / "reference", compute_reference(images, random_extractor(), "data"))
     barrier("reference")
     return open_during_training(
-        folder / "reference", images, "data", every_kimg=0.3, num_samples=11, first_seed=0, inception_path=None,
+        folder / "reference", images, "data", every_kimg=0.15, num_samples=11, first_seed=0, inception_path=None,
         inception_url=None, downloads=folder,
     )  # fmt: skip
 
