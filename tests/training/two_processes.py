@@ -42,7 +42,7 @@ def gauge(folder: Path, images: np.ndarray) -> DuringTraining:
         save_reference(folder / "reference", compute_reference(images, random_extractor(), "data"))
     barrier("reference")
     return open_during_training(
-        folder / "reference", images, "data", every_kimg=0.15, num_samples=11, first_seed=0, inception_path=None,
+        folder / "reference", images, "data", every_kimg=0.1, num_samples=11, first_seed=0, inception_path=None,
         inception_url=None, downloads=folder,
     )  # fmt: skip
 
