@@ -9,6 +9,8 @@ import os
 import subprocess
 import sys
 
+from sg3x.allocator import compute_in_calling_thread
+
 NETWORKS = ("generator", "discriminator", "step")
 NAMES = ("filtered_lrelu", "modulated_conv", *NETWORKS, "augmentation", "scaling", "reading", "tpu_static")
 
@@ -22,6 +24,7 @@ def main() -> None:
         parser.error(f"{', '.join(sorted(unknown))}: no benchmark; there are {', '.join(NAMES)}")
     # Before torch starts its threads: on a busy machine a thread that waits by spinning would count as work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    compute_in_calling_thread()  # as the stages do
     names = given.names or NAMES[:-1]
     if len(names) > 1:
         for name in names:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sg3x.allocator import keep_freed_memory
+from sg3x.allocator import compute_in_calling_thread, keep_freed_memory
 
 RAW = Path("data/raw")
 ARRAYS = Path("data/arrays")
@@ -60,9 +60,10 @@ def progress(what: str, every_seconds: float = 2.0) -> Callable[[int, int | None
     return report
 
 
-def use_compilation_cache() -> None:
-    """Compiled programs are kept between stages and runs; the results are the same with or without."""
+def set_up_jax() -> None:
+    """Compiled programs are kept between stages and runs, and run where memory is kept too; results are the same without."""
     import jax
 
+    compute_in_calling_thread()
     jax.config.update("jax_compilation_cache_dir", str(COMPILED.absolute()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # a stage has dozens of small ones

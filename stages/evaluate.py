@@ -8,12 +8,12 @@ from sg3x.files.fingerprint import hash_file
 from sg3x.files.tables import format_tsv
 from sg3x.metrics.evaluate import Scoring, evaluate_generator
 from sg3x.networks.store import WEIGHTS, load_generator
-from stages.common import DOWNLOADS, MODEL, REFERENCE, RESULTS, main, progress, use_compilation_cache
+from stages.common import DOWNLOADS, MODEL, REFERENCE, RESULTS, main, progress, set_up_jax
 
 
 def evaluate() -> None:
     params = stage_params("evaluate")
-    use_compilation_cache()
+    set_up_jax()
     features, evaluate = params.features, params.evaluate
     scoring = Scoring.open(
         REFERENCE,

@@ -18,7 +18,7 @@ from sg3x.render.images import save_png
 from sg3x.render.sticking import motion_film, sticking_sheet
 from sg3x.render.video import write_mp4
 from sg3x.render.walk import walk_keyframes
-from stages.common import ARRAYS, FIGURES, MODEL, RESULTS, main, use_compilation_cache
+from stages.common import ARRAYS, FIGURES, MODEL, RESULTS, main, set_up_jax
 
 _STICKING_SIZE = 256  # one line of pixels per step: fewer would not show the stripes
 _LOOPS, _LOOP_COLUMNS, _LOOP_SEEDS = 8, 4, 3
@@ -26,7 +26,7 @@ _LOOPS, _LOOP_COLUMNS, _LOOP_SEEDS = 8, 4, 3
 
 def figures() -> None:
     params = stage_params("figures").figures
-    use_compilation_cache()
+    set_up_jax()
     generator = load_generator(MODEL)
     plain = PlainGenerator(generator)
     metrics = json.loads((RESULTS / "metrics.json").read_text())

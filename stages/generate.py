@@ -10,12 +10,12 @@ from sg3x.files.atomic import atomic_folder
 from sg3x.networks.store import load_generator
 from sg3x.render.images import save_png
 from sg3x.render.sampling import sample_grid
-from stages.common import MODEL, RESULTS, SAMPLES, main, progress, use_compilation_cache
+from stages.common import MODEL, RESULTS, SAMPLES, main, progress, set_up_jax
 
 
 def generate() -> None:
     params = stage_params("generate").generate
-    use_compilation_cache()
+    set_up_jax()
     generator = load_generator(MODEL)
     look = {"truncation_psi": params.truncation_psi, "truncation_cutoff": params.truncation_cutoff}
     seeds = range(params.first_seed, params.first_seed + params.num_samples)

@@ -4,12 +4,12 @@ from sg3x.config import stage_params
 from sg3x.data.prepare import load_arrays
 from sg3x.metrics.extractor import open_extractor
 from sg3x.metrics.score import compute_reference, save_reference
-from stages.common import ARRAYS, DOWNLOADS, REFERENCE, main, progress, use_compilation_cache
+from stages.common import ARRAYS, DOWNLOADS, REFERENCE, main, progress, set_up_jax
 
 
 def reference() -> None:
     params = stage_params("reference").features
-    use_compilation_cache()
+    set_up_jax()
     images, facts = load_arrays(ARRAYS)
     extractor = open_extractor(
         inception_path=params.inception_path,

@@ -10,7 +10,7 @@ from sg3x.metrics.evaluate import Scoring, score_generator
 from sg3x.render.images import save_png
 from sg3x.render.sampling import sample_grid
 from sg3x.training.averaged import load_averaged
-from stages.common import CHECKPOINTS, DOWNLOADS, QUALITY, REFERENCE, RESULTS, main, progress, use_compilation_cache
+from stages.common import CHECKPOINTS, DOWNLOADS, QUALITY, REFERENCE, RESULTS, main, progress, set_up_jax
 
 
 def score() -> None:
@@ -18,7 +18,7 @@ def score() -> None:
     arguments.add_argument("--kimg", required=True)
     kimg = arguments.parse_args().kimg
     params = stage_params("score")
-    use_compilation_cache()
+    set_up_jax()
     generator, meta, _ = load_averaged(CHECKPOINTS / kimg)
     evaluate, features = params.evaluate, params.features
     scoring = Scoring.open(

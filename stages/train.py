@@ -26,7 +26,7 @@ from stages.common import (
     REFERENCE,
     SCRATCH,
     main,
-    use_compilation_cache,
+    set_up_jax,
 )
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def train() -> None:
     launch(run.launcher, ["-m", "stages.train", "--from", given.start, "--to", given.end])
     join()
     params = stage_params("train")
-    use_compilation_cache()
+    set_up_jax()
     images, facts = load_arrays(ARRAYS)
     minutes = os.environ.get("SG3X_CHECKPOINT_MINUTES")
     segment = Segment(

@@ -8,12 +8,12 @@ from sg3x.networks.store import load_generator
 from sg3x.render.images import save_png
 from sg3x.render.video import strip, write_gif, write_mp4
 from sg3x.render.walk import walk_keyframes, walk_latents
-from stages.common import MODEL, RESULTS, main, progress, use_compilation_cache
+from stages.common import MODEL, RESULTS, main, progress, set_up_jax
 
 
 def walk() -> None:
     params = stage_params("walk").walk
-    use_compilation_cache()
+    set_up_jax()
     generator = load_generator(MODEL)
     keyframes = walk_keyframes(generator, params.seeds, truncation_psi=params.truncation_psi)
     ws = walk_latents(keyframes, params.frames, w_avg=generator.w_avg)

@@ -21,7 +21,7 @@ FORMULATIONS = ("lax", "matmul")
 # Where the weight gradient goes sample by sample; measured on a CPU with 0.5 MiB of cache a core.
 MANY_PIXELS, FEW_CHANNELS = 24 * 24, 64
 # From how many channels on both sides Winograd's transforms, bound by memory, are cheaper than the multiplications saved.
-WINOGRAD_CHANNELS = 96
+MANY_CHANNELS = 96
 
 
 def conv2d(x: jax.Array, w: jax.Array, padding: int = 0, stride: int = 1, impl: str | None = None) -> jax.Array:
@@ -40,7 +40,7 @@ def conv2d(x: jax.Array, w: jax.Array, padding: int = 0, stride: int = 1, impl: 
         return jnp.dot(x[:, ::stride, ::stride], w[0, 0])
     if stride > 1:
         return _patches_conv(x, w, padding, stride)
-    if w.shape[0] == 3 and min(w.shape[2:]) >= WINOGRAD_CHANNELS:
+    if w.shape[0] == 3 and min(w.shape[2:]) >= MANY_CHANNELS:
         return winograd_conv(x, w, padding)
     return _conv(padding, x, w)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import operator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sg3x.networks.convolution import conv2d
+from sg3x.networks.convolution import MANY_CHANNELS, conv2d
 
 # "mapping.fc0.weight" -> array. Dense weights [in, out], convolution weights [kh, kw, in, out].
 Params = dict[str, jax.Array]
@@ -76,9 +79,17 @@ def modulated_conv2d(
     if demodulate:
         w = w * jax.lax.rsqrt(jnp.mean(jnp.square(w), axis=(0, 1, 2), keepdims=True))
         scale = s = s * jax.lax.rsqrt(jnp.mean(jnp.square(s)) if style_power is None else style_power)
-        power = jnp.dot(jnp.square(s), jnp.sum(jnp.square(w), axis=(0, 1)), precision=jax.lax.Precision.HIGHEST)
+        power = jnp.dot(jnp.square(s), _sum_over_taps(jnp.square(w)), precision=jax.lax.Precision.HIGHEST)
         demodulation = jax.lax.rsqrt(power + 1e-8)
     if input_gain is not None:
         scale = scale * jnp.asarray(input_gain, jnp.float32)
     y = conv2d(x * scale[:, None, None, :].astype(x.dtype), w.astype(x.dtype), padding=padding)
     return y if demodulation is None else y * demodulation[:, None, None, :].astype(x.dtype)
+
+
+def _sum_over_taps(squares: jax.Array) -> jax.Array:
+    """[kh, kw, Cin, Cout] -> [Cin, Cout]. Between many channels tap by tap: XLA's CPU reduction over the leading axes takes 50
+    ms at 512 x 512, a tenth of the whole generator in all."""
+    if min(squares.shape[2:]) < MANY_CHANNELS:
+        return jnp.sum(squares, axis=(0, 1))
+    return functools.reduce(operator.add, [tap for row in squares for tap in row])

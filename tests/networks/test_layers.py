@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sg3x.networks import modulated_conv2d
+from sg3x.networks import modulated_conv2d, winograd
 from sg3x.networks.convolution import FORMULATIONS, conv2d
 from sg3x.networks.fourier_input import fourier_input
 from sg3x.networks.mapping import apply_mapping, truncate
@@ -51,8 +51,10 @@ def test_convolution_formulations_agree_to_second_order(padding, stride, kernel)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3), *results)
 
 
+@pytest.mark.parametrize("tile", [2, 4])
 @pytest.mark.parametrize("padding, size", [(2, (6, 7)), (1, (5, 8)), (0, (6, 6))])
-def test_winograd_convolution_agrees_to_second_order(padding, size, monkeypatch):
+def test_winograd_convolution_agrees_to_second_order(padding, size, tile, monkeypatch):
+    monkeypatch.setattr(winograd, "LARGE_PIXELS", 0 if tile == 4 else 10**9)
     rng = np.random.RandomState(0)
     x = jnp.asarray(rng.randn(2, *size, 3), jnp.float32)
     w = jnp.asarray(rng.randn(3, 3, 3, 4), jnp.float32)
@@ -61,7 +63,7 @@ def test_winograd_convolution_agrees_to_second_order(padding, size, monkeypatch)
         return conv2d(x, w, padding, impl="lax")
 
     np.testing.assert_allclose(winograd_conv(x, w, padding), direct(x, w, padding), atol=2e-5)
-    monkeypatch.setattr("sg3x.networks.convolution.WINOGRAD_CHANNELS", 3)
+    monkeypatch.setattr("sg3x.networks.convolution.MANY_CHANNELS", 3)
     np.testing.assert_array_equal(conv2d(x, w, padding, impl="matmul"), winograd_conv(x, w, padding), "it is chosen")
 
     def penalty(x, w, conv):
@@ -69,7 +71,26 @@ def test_winograd_convolution_agrees_to_second_order(padding, size, monkeypatch)
         return sum(jnp.sum(jnp.square(gradient)) for gradient in inner)
 
     results = [jax.value_and_grad(penalty, argnums=(0, 1))(x, w, conv) for conv in (winograd_conv, direct)]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-3), *results)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=3e-5 * np.abs(b).max()), *results)
+
+
+@pytest.mark.parametrize("scheme", [winograd.SMALL, winograd.LARGE, winograd.toom_cook((0, 1, -1, 2), 3)])
+def test_toom_cook_schemes_correlate_three_taps(scheme):
+    rng = np.random.RandomState(0)
+    d, w = rng.randn(scheme.products), rng.randn(3)
+    outputs, kernel, inputs = map(np.asarray, scheme)
+    found = outputs.T @ ((kernel @ w) * (inputs @ d))
+    np.testing.assert_allclose(found, np.correlate(d, w, "valid"), atol=1e-12)
+
+
+@pytest.mark.parametrize("side, bound", [(16, 1e-6), (32, 2e-6)])
+def test_winograd_rounding_is_what_its_docstring_says(side, bound):
+    rng = np.random.RandomState(0)
+    x, w = rng.randn(1, side, side, 256).astype(np.float32), rng.randn(3, 3, 256, 8).astype(np.float32)
+    padded = np.pad(x.astype(np.float64), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    exact = sum(padded[:, i : i + side, j : j + side] @ w[i, j] for i in range(3) for j in range(3))
+    error = np.asarray(winograd_conv(jnp.asarray(x), jnp.asarray(w), 1)) - exact
+    assert np.sqrt(np.mean(error**2)) < bound * exact.std()
 
 
 def test_modulated_convolution_names_shapes_that_do_not_fit():

@@ -44,17 +44,36 @@ def resample(images: Array, matrix: Array, together: bool | None = None) -> Arra
     if min(height, width) < MIN_SIZE:
         raise ValueError(f"augment needs a resolution of at least {MIN_SIZE} pixels to resample, got {height}x{width}")
     together = platform() == "tpu" if together is None else together
-    rows, columns = (upsampling_matrix(size)[:, : 1 + together] for size in (height, width))
-    table = _along_height(rows.reshape(-1, height), _along_width(columns.reshape(-1, width), images))
-    if together:  # [n, Y, y or y + 1, X, x or x + 1, channels]
-        table = table.reshape(n, len(rows), 2, len(columns), 2, channels).transpose(0, 1, 3, 2, 4, 5)
-    table = table.reshape(n, len(rows) * len(columns), -1)
+    rows, columns = (upsampling_matrix(size) for size in (height, width))
+    table = (_quartets if together else _singles)(rows, columns, images)
     places = functools.partial(_places, (height, width), len(columns), together)
     matrix = jax.lax.stop_gradient(matrix).astype(images.dtype)
     sampled = linear_call(
         functools.partial(_gather, places), functools.partial(_scatter, places, table.shape[1]), matrix, table
     ).reshape(n, 2 * height + 10, 2 * width + 10, channels)
     return _along_width(downsampling_matrix(width), _along_height(downsampling_matrix(height), sampled))
+
+
+def _singles(rows: np.ndarray, columns: np.ndarray, images: Array) -> Array:
+    """The upsampled images [n, Y * X, channels]."""
+    table = _along_height(rows[:, 0], _along_width(columns[:, 0], images))
+    return table.reshape(len(images), -1, images.shape[-1])
+
+
+def _quartets(rows: np.ndarray, columns: np.ndarray, images: Array) -> Array:
+    """Every upsampled sample beside its right, lower and lower right neighbour: [n, Y * X, 4 * channels].
+
+    Made as whole planes and turned at the end: with channels in the innermost place a TPU's compiler pads each sample to a
+    tile (22 ms, 2.3 GiB and six minutes of compiling for four images of 128 x 128, instead of 1 ms and 0.15 GiB).
+    """
+    planes = images.transpose(0, 3, 1, 2)
+    neighbours = [
+        jnp.einsum("yh,nchw,xw->ncyx", row, planes, column, precision=_PRECISION)
+        for row in jnp.asarray(rows.swapaxes(0, 1), images.dtype)
+        for column in jnp.asarray(columns.swapaxes(0, 1), images.dtype)
+    ]
+    table = jnp.concatenate(neighbours, axis=1)
+    return table.reshape(*table.shape[:2], -1).transpose(0, 2, 1)
 
 
 @functools.cache
