@@ -26,7 +26,7 @@ def compile_programs(
     deterministic: bool = False,
 ) -> tuple[dict[str, Any], float]:  # fmt: skip
     """name -> compiled program, and the seconds it took: the phases of a step as the train stage compiles them, or a part of
-    them by itself, which takes minutes where they take up to an hour: the generator or the augmentation forward and forward +
+    them by itself, minutes where they take up to half an hour: the generator or the augmentation forward and forward +
     backward, or the discriminator as its phase has it, as G's has it, and its R1 phase. The batch is split over the target's
     devices, the state is on each.
 
