@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from sg3x.networks import modulated_conv2d, winograd
-from sg3x.networks.convolution import FORMULATIONS, conv2d
+from sg3x.networks.convolution import FORMULATIONS, MANY_CHANNELS, conv2d
 from sg3x.networks.fourier_input import fourier_input
+from sg3x.networks.layers import _sum_over_taps
 from sg3x.networks.mapping import apply_mapping, truncate
 from sg3x.networks.winograd import winograd_conv
 
@@ -71,7 +72,8 @@ def test_winograd_convolution_agrees_to_second_order(padding, size, tile, monkey
         return sum(jnp.sum(jnp.square(gradient)) for gradient in inner)
 
     results = [jax.value_and_grad(penalty, argnums=(0, 1))(x, w, conv) for conv in (winograd_conv, direct)]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=3e-5 * np.abs(b).max()), *results)
+    atol = {2: 2e-3, 4: 8e-3}[tile]  # of gradients up to 360
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=atol), *results)
 
 
 @pytest.mark.parametrize("scheme", [winograd.SMALL, winograd.LARGE, winograd.toom_cook((0, 1, -1, 2), 3)])
@@ -91,6 +93,11 @@ def test_winograd_rounding_is_what_its_docstring_says(side, bound):
     exact = sum(padded[:, i : i + side, j : j + side] @ w[i, j] for i in range(3) for j in range(3))
     error = np.asarray(winograd_conv(jnp.asarray(x), jnp.asarray(w), 1)) - exact
     assert np.sqrt(np.mean(error**2)) < bound * exact.std()
+
+
+def test_squares_of_wide_kernels_are_summed_over_all_taps():
+    squares = np.random.RandomState(0).rand(3, 3, MANY_CHANNELS, MANY_CHANNELS).astype(np.float32)
+    np.testing.assert_allclose(_sum_over_taps(jnp.asarray(squares)), squares.sum((0, 1)), rtol=1e-6)
 
 
 def test_modulated_convolution_names_shapes_that_do_not_fit():
