@@ -81,9 +81,11 @@ def cpu_model() -> str:
 
 
 def compiled(function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
-    """function(*arguments), compiled, waiting for its result."""
+    """function(*arguments), compiled as training programs are, waiting for its result."""
     import jax
 
-    program = jax.jit(function).lower(*arguments).compile()
+    from sg3x.training.compiler import compiler_options
+
+    program = jax.jit(function).lower(*arguments).compile(compiler_options=compiler_options(ordered=True))
     placed = jax.device_put(arguments)
     return lambda: jax.block_until_ready(program(*placed))

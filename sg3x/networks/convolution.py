@@ -20,7 +20,8 @@ from sg3x.signal.place import on_one_device, platform
 FORMULATIONS = ("lax", "matmul")
 # Where the weight gradient goes sample by sample; measured on a CPU with 0.5 MiB of cache a core.
 MANY_PIXELS, FEW_CHANNELS = 24 * 24, 64
-# From how many channels on both sides Winograd's transforms, bound by memory, are cheaper than the multiplications saved.
+# From how many channels on both sides Winograd's transforms, bound by memory, are cheaper than the multiplications saved (and,
+# in layers.py, squares are summed tap by tap).
 MANY_CHANNELS = 96
 
 

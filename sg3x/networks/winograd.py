@@ -11,7 +11,8 @@ Rounding errors (root mean square, 512 channels) are twice those of the direct s
 below; thirteen times at the customary 0, +-1, +-2.
 
 The products stay separate arrays: stacked into one, XLA computes what reads or writes them one number at a time, five times
-slower.
+slower. Transforms go along one axis after the other, each `apart`: fused, the first would be computed again for each term of
+the second.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from sg3x.signal.apart import apart
 
 Arrays = list[jax.Array]
 Matrix = tuple[tuple[float, ...], ...]
@@ -162,59 +165,73 @@ def _combine(matrix: Matrix, arrays: Arrays) -> Arrays:
 def _products(a: Arrays, b: Arrays, axis_a: int, axis_b: int) -> Arrays:
     """Matrix product of each pair over these axes."""
     over = (((axis_a,), (axis_b,)), ((), ()))
-    return lax.optimization_barrier([lax.dot_general(one, other, over) for one, other in zip(a, b, strict=True)])
+    return [lax.dot_general(one, other, over) for one, other in zip(a, b, strict=True)]
 
 
 def _kernel_values(plan: _Plan, w: jax.Array) -> Arrays:
     """G w G^T, each [Cin, Cout]; value (i, j) at k * i + j."""
-    rows = lax.optimization_barrier(_combine(plan.scheme.kernel, list(w)))
-    return lax.optimization_barrier([value for row in rows for value in _combine(plan.scheme.kernel, list(row))])
+
+    def transformed(w: jax.Array) -> Arrays:
+        return _combine(plan.scheme.kernel, list(w))
+
+    return [value for row in apart(transformed, w) for value in apart(transformed, row)]
 
 
 def _input_values(plan: _Plan, x: jax.Array) -> Arrays:
     """B^T d B of all k x k tiles of the padded x, which overlap by two: each [N * tiles, Cin]."""
-    (n, height, width, c), m, (th, tw) = x.shape, plan.scheme.tile, plan.tiles
+    (n, height, width, c), m, (th, tw), k = x.shape, plan.scheme.tile, plan.tiles, plan.scheme.products
     below, right = (th + 1) * m - height - plan.padding, (tw + 1) * m - width - plan.padding
-    x = jnp.pad(x, ((0, 0), (plan.padding, below), (plan.padding, right), (0, 0)))
-    x = lax.optimization_barrier(x).reshape(n, th + 1, m, (tw + 1) * m, c)
-    values = []
-    for row in _combine(plan.scheme.inputs, [x[:, i // m : th + i // m, i % m] for i in range(plan.scheme.products)]):
-        row = row.reshape(n, th, tw + 1, m, c)
-        columns = [row[:, :, j // m : tw + j // m, j % m] for j in range(plan.scheme.products)]
-        values += _combine(plan.scheme.inputs, columns)
-    return lax.optimization_barrier([value.reshape(n * th * tw, c) for value in values])
+
+    def rows(x: jax.Array) -> Arrays:
+        x = x.reshape(n, th + 1, m, (tw + 1) * m, c)
+        return _combine(plan.scheme.inputs, [x[:, i // m : th + i // m, i % m] for i in range(k)])
+
+    def columns(row: jax.Array) -> Arrays:
+        row = row.reshape(n * th, tw + 1, m, c)
+        values = _combine(plan.scheme.inputs, [row[:, j // m : tw + j // m, j % m] for j in range(k)])
+        return [value.reshape(n * th * tw, c) for value in values]
+
+    x = _padded(x, (plan.padding, below), (plan.padding, right))
+    return [value for row in apart(rows, x) for value in apart(columns, row)]
 
 
 def _output_values(plan: _Plan, dy: jax.Array) -> Arrays:
     """A dy A^T of all m x m tiles: each [N * tiles, Cout]."""
     (n, height, width, c), m, (th, tw) = dy.shape, plan.scheme.tile, plan.tiles
-    dy = jnp.pad(dy, ((0, 0), (0, th * m - height), (0, tw * m - width), (0, 0)))
-    dy = lax.optimization_barrier(dy).reshape(n, th, m, tw * m, c)
-    values = []
-    for row in _combine(plan.scheme.outputs, [dy[:, :, i] for i in range(m)]):
-        row = row.reshape(n, th, tw, m, c)
-        values += _combine(plan.scheme.outputs, [row[:, :, :, j] for j in range(m)])
-    return lax.optimization_barrier([value.reshape(n * th * tw, c) for value in values])
+
+    def rows(dy: jax.Array) -> Arrays:
+        dy = dy.reshape(n * th, m, tw * m, c)
+        return _combine(plan.scheme.outputs, [dy[:, i] for i in range(m)])
+
+    def columns(row: jax.Array) -> Arrays:
+        row = row.reshape(n * th * tw, m, c)
+        return _combine(plan.scheme.outputs, [row[:, j] for j in range(m)])
+
+    dy = _padded(dy, (0, th * m - height), (0, tw * m - width))
+    return [value for row in apart(rows, dy) for value in apart(columns, row)]
+
+
+def _padded(x: jax.Array, rows: tuple[int, int], columns: tuple[int, int]) -> jax.Array:
+    return apart(lambda x: jnp.pad(x, ((0, 0), rows, columns, (0, 0))), x)
 
 
 def _outputs(plan: _Plan, n: int, products: Arrays) -> jax.Array:
     """A^T p A of all tiles, side by side: [N, H', W', Cout]."""
-    m, k, to_outputs = plan.scheme.tile, plan.scheme.products, _transposed(plan.scheme.outputs)
-    along_w = [_combine(to_outputs, products[i * k : (i + 1) * k]) for i in range(k)]
-    columns = [_combine(to_outputs, [row[j] for row in along_w]) for j in range(m)]
-    y = _side_by_side(columns, n, *plan.tiles)
+    m, k, transformed = plan.scheme.tile, plan.scheme.products, partial(_combine, _transposed(plan.scheme.outputs))
+    along_w = [apart(transformed, products[i * k : (i + 1) * k]) for i in range(k)]
+    columns = [apart(transformed, [row[j] for row in along_w]) for j in range(m)]
+    y = apart(lambda columns: _side_by_side(columns, n, *plan.tiles), columns)
     return y[:, : plan.out[0], : plan.out[1]]
 
 
 def _inputs(plan: _Plan, n: int, products: Arrays) -> jax.Array:
     """B p B^T of all tiles, added up where they overlap: [N, H, W, Cin]."""
     m, k, (th, tw) = plan.scheme.tile, plan.scheme.products, plan.tiles
-    to_inputs = _transposed(plan.scheme.inputs)
+    transformed = partial(_combine, _transposed(plan.scheme.inputs))
     products = [product.reshape(n, th, tw, -1) for product in products]
-    along_w = [_overlapped(_combine(to_inputs, products[i * k : (i + 1) * k]), m, 2) for i in range(k)]
-    columns = [_overlapped(_combine(to_inputs, [row[j] for row in along_w]), m, 1) for j in range(m)]
-    columns = [lax.optimization_barrier(column) for column in columns]
-    x = _side_by_side(columns, n, th + 1, tw + 1)
+    along_w = [_overlapped(apart(transformed, products[i * k : (i + 1) * k]), m, 2) for i in range(k)]
+    columns = [_overlapped(apart(transformed, [row[j] for row in along_w]), m, 1) for j in range(m)]
+    x = apart(lambda columns: _side_by_side(columns, n, th + 1, tw + 1), columns)
     low, (height, width) = plan.padding, plan.size
     return x[:, low : low + height, low : low + width]
 
@@ -234,8 +251,8 @@ def _overlapped(arrays: Arrays, m: int, axis: int) -> Arrays:
 def _side_by_side(columns: list[Arrays], n: int, th: int, tw: int) -> jax.Array:
     """columns[j][i]: pixel (i, j) of each of the th x tw tiles -> [N, th * m, tw * m, C].
 
-    One concatenation, of more than eight arrays for m = 4: those XLA fuses neither with what makes them nor with what reads
-    the result, one number at a time.
+    One concatenation, which by itself is copies; for m = 4 of more than eight arrays, which XLA does not fuse with the
+    transposition that follows, one number at a time.
     """
     m = len(columns)
     pixels = [columns[j][i].reshape(n, th, tw, 1, -1) for i in range(m) for j in range(m)]

@@ -91,6 +91,10 @@ class Resampling(NamedTuple):
         """The maps' matrices."""
         return tuple((resampling_matrix(w), resampling_matrix(h)) for w, h in self.axes)
 
+    def size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(H', W') of the map's result for a picture of `size` (H, W)."""
+        return (self.axes[0][1].out, self.axes[0][0].out) if self.axes else size
+
     @property
     def transposed(self) -> Resampling:
         """The adjoint map."""

@@ -5,8 +5,8 @@
 Formulations behind one signature, all held to the same golden arrays:
 * "reference": the formula, with depthwise convolutions and automatic differentiation. Slow.
 * "banded": both FIRs as banded matrices along H and W, with a hand-written gradient that keeps only x. TPU and GPU.
-* "chunked": both FIRs as sums of shifted pictures, a few samples or channels at a time, so that the rows a FIR reads stay
-  in a CPU's cache; the same gradient. CPU.
+* "chunked": both FIRs in polyphase form, a few channels of one picture at a time, so that the rows a FIR reads stay in a
+  CPU's cache; the same gradient. CPU.
 * "pallas": one TPU kernel for separable filters, the high-rate signal never leaving vector memory; see `pallas_tpu.py`.
 `SG3X_FILTERED_LRELU`, set to one of these names in the environment, overrides the choice everywhere.
 """
@@ -16,22 +16,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import lcm
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sg3x.signal.apart import apart
 from sg3x.signal.banded import Resampling, Taps, as_taps, resampling
 from sg3x.signal.pallas_tpu import Source, Stream, fits, run_stream
 from sg3x.signal.place import on_one_device, platform
+from sg3x.signal.polyphase import Grid, area, in_phases, joined, split
 from sg3x.signal.upfirdn import parse_padding, parse_pair, upfirdn2d_reference
 
 FORMULATIONS = ("banded", "chunked", "pallas", "reference")
 PALLAS_CHANNELS = 96
-# A chunk's high-rate rows are about this long: twelve, which a FIR reads at once, fill half a core's 512 KiB of cache. At
-# least MIN_CHANNELS lie side by side: shorter inner loops were measured to be two to three times slower.
-ROW_BYTES, MIN_CHANNELS = 24 * 1024, 16
+# A chunk's rows are about this long in each phase: of those that a FIR reads at once half a core's 512 KiB of cache hold all.
+# Chunks are whole lines of the cache, of so many channels.
+ROW_BYTES, LINE = 12 * 1024, 16
 
 
 class _Spec(NamedTuple):
@@ -137,23 +140,16 @@ def _resamplers(spec: _Spec, size: tuple[int, int]) -> tuple[Resampling, Resampl
     """The up- and the downsampling FIR for inputs of `size` (H, W)."""
     gain = float(spec.up[0] * spec.up[1])
     up = resampling(spec.fu, size, spec.up, (1, 1), spec.padding, spec.flip_filter, gain)
-    high = (up.axes[0][1].out, up.axes[0][0].out) if up.axes else size
-    return up, resampling(spec.fd, high, (1, 1), spec.down, (0, 0, 0, 0), spec.flip_filter, 1.0)
+    return up, resampling(spec.fd, up.size(size), (1, 1), spec.down, (0, 0, 0, 0), spec.flip_filter, 1.0)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _direct(spec: _Spec, chunked: bool, x: jax.Array) -> jax.Array:
     """ "banded" or "chunked": both FIRs one after the other, with a gradient that keeps only x."""
+    if chunked:
+        return _in_chunks(_chunk, spec, x)
     up, down = _resamplers(spec, (x.shape[1], x.shape[2]))
-
-    if not chunked:
-        return down(_activate(spec, up(x)))
-
-    def forward(x: jax.Array) -> jax.Array:
-        v = jax.lax.optimization_barrier(_activate(spec, up.shifted(x)))
-        return down.shifted(v)
-
-    return _in_chunks(forward, up, x)
+    return down(_activate(spec, up(x)))
 
 
 def _direct_fwd(spec: _Spec, chunked: bool, x: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -162,16 +158,10 @@ def _direct_fwd(spec: _Spec, chunked: bool, x: jax.Array) -> tuple[jax.Array, ja
 
 def _direct_bwd(spec: _Spec, chunked: bool, x: jax.Array, dy: jax.Array) -> tuple[jax.Array]:
     # Only x is kept: the high-rate signal is cheaper to compute again than to store.
+    if chunked:
+        return (_in_chunks(_chunk_gradient, spec, x, dy),)
     up, down = _resamplers(spec, (x.shape[1], x.shape[2]))
-
-    if not chunked:
-        return (up.transposed(down.transposed(dy) * _activation_slope(spec, up(x))),)
-
-    def backward(x: jax.Array, dy: jax.Array) -> jax.Array:
-        dv = jax.lax.optimization_barrier(down.transposed.shifted(dy) * _activation_slope(spec, up.shifted(x)))
-        return up.transposed.shifted(dv)
-
-    return (_in_chunks(backward, up, x, dy),)
+    return (up.transposed(down.transposed(dy) * _activation_slope(spec, up(x))),)
 
 
 _direct.defvjp(_direct_fwd, _direct_bwd)
@@ -234,32 +224,63 @@ def _pallas_bwd(spec: _Spec, x: jax.Array, dy: jax.Array) -> tuple[jax.Array]:
 _pallas.defvjp(_pallas_fwd, _pallas_bwd)
 
 
-def _in_chunks(function: Callable[..., jax.Array], up: Resampling, x: jax.Array, *more: jax.Array) -> jax.Array:
-    """function(x, *more) on [N, H, W, C] arrays, a few samples or, where one is too large, some of its channels at a
-    time, as [H, W, K] inside, with high-rate rows of about ROW_BYTES."""
-    n, _, w, c = x.shape
-    fitting = max(1, ROW_BYTES // (4 * (up.axes[0][0].out if up.axes else w)))
-    samples = max(d for d in range(1, n + 1) if n % d == 0 and d <= max(1, fitting // c))
-    channels = max(d for d in range(1, c + 1) if c % d == 0 and d <= max(MIN_CHANNELS, fitting))
+def _chunk(spec: _Spec, x: jax.Array) -> jax.Array:
+    """The layer for a few channels of one picture, [H, W, K]."""
+    (height, width, channels), period = x.shape, _period(spec)
+    up, down = _resamplers(spec, (height, width))
+    size = down.size(up.size((height, width)))
+    upsample, downsample = in_phases(up, period), in_phases(down, period)
+    result = area(size, downsample.outputs)
+    high = downsample.reads(result)
+    low = upsample.reads(high)
 
-    def one(chunk: tuple[jax.Array, ...]) -> jax.Array:
-        y = function(*(_rows_first(a) for a in chunk))
-        return y.reshape(*y.shape[:2], samples, channels).transpose(2, 0, 1, 3)
+    def activated(x: Grid) -> Grid:
+        return jax.tree.map(partial(_activate, spec), upsample(x, low, high, channels))
 
-    if samples == n and channels == c:
-        return one((x, *more))
-    y = jax.lax.map(one, tuple(_cut(a, samples, channels) for a in (x, *more)))
-    y = y.reshape(n // samples, c // channels, samples, *y.shape[2:4], channels)
-    return y.transpose(0, 2, 3, 4, 1, 5).reshape(n, *y.shape[3:5], c)
+    v = apart(activated, apart(partial(split, upsample.inputs, low), x))
+    return joined(apart(lambda v: downsample(v, high, result, channels), v), channels, size)
 
 
-def _cut(x: jax.Array, samples: int, channels: int) -> jax.Array:
-    """[N, H, W, C] -> [chunks, samples, H, W, channels]."""
-    n, h, w, c = x.shape
-    x = x.reshape(n // samples, samples, h, w, c // channels, channels)
-    return x.transpose(0, 4, 1, 2, 3, 5).reshape(-1, samples, h, w, channels)
+def _chunk_gradient(spec: _Spec, x: jax.Array, dy: jax.Array) -> jax.Array:
+    """The gradient of `_chunk`'s x, given that of its result."""
+    (height, width, channels), period = x.shape, _period(spec)
+    up, down = _resamplers(spec, (height, width))
+    upsample, down_back, up_back = (in_phases(m, period) for m in (up, down.transposed, up.transposed))
+    result = area((height, width), up_back.outputs)
+    high = up_back.reads(result)  # beyond the high-rate signal, where dy has no part, its gradient is zero
+    low, low_dy = upsample.reads(high), down_back.reads(high)
+
+    def gradient(x: Grid, dy: Grid) -> Grid:
+        slope = jax.tree.map(partial(_activation_slope, spec), upsample(x, low, high, channels))
+        return jax.tree.map(jnp.multiply, down_back(dy, low_dy, high, channels), slope)
+
+    x_phases = apart(partial(split, upsample.inputs, low), x)
+    dv = apart(gradient, x_phases, apart(partial(split, down_back.inputs, low_dy), dy))
+    return joined(apart(lambda dv: up_back(dv, high, result, channels), dv), channels, (height, width))
 
 
-def _rows_first(x: jax.Array) -> jax.Array:
-    """[N, H, W, C] -> [H, W, N * C], the layout without a batch axis that `Resampling` knows."""
-    return x.transpose(1, 2, 0, 3).reshape(*x.shape[1:3], -1)
+def _period(spec: _Spec) -> tuple[int, int]:
+    """Of the high-rate signal along H and W: what both FIRs' factors divide."""
+    return lcm(spec.up[1], spec.down[1]), lcm(spec.up[0], spec.down[0])
+
+
+@partial(jax.jit, static_argnums=(0, 1), inline=True)  # one program also where nothing around is compiled
+def _in_chunks(function: Callable[..., jax.Array], spec: _Spec, *arrays: jax.Array) -> jax.Array:
+    """function(spec, *arrays) on [N, H, W, C] arrays, for a few channels of one picture, [H, W, K], at a time."""
+    (n, _, width, c), dtype = arrays[0].shape, arrays[0].dtype
+    wide = jnp.promote_types(dtype, jnp.float32)  # what sums are computed in
+    columns = width * spec.up[0] // _period(spec)[1]
+    lines = ROW_BYTES // (4 * columns * LINE)
+    step = max(1, lines) * LINE
+
+    def picture(arrays: tuple[jax.Array, ...]) -> jax.Array:
+        # Each chunk is a computation of its own, so that one is done, in the cache, before the next begins.
+        parts = []
+        for first in range(0, c, step):
+            chunk = (a[..., first : first + step].astype(wide) for a in arrays)
+            parts.append(apart(partial(function, spec), *chunk).astype(dtype))
+        return apart(lambda *parts: jnp.concatenate(parts, axis=2), *parts) if len(parts) > 1 else parts[0]
+
+    if n == 1:
+        return picture(tuple(a[0] for a in arrays))[None]
+    return jax.lax.map(picture, arrays)

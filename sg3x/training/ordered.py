@@ -17,6 +17,7 @@ from jax.sharding import Mesh, SingleDeviceSharding
 
 from sg3x.networks import layer_schedule
 from sg3x.signal.place import for_one_device
+from sg3x.training.compiler import compiler_options
 from sg3x.training.gathering import Gathering
 from sg3x.training.groups import Plan, Program, for_discriminator, for_generator, of_layer, plan_step
 from sg3x.training.layout import Layout
@@ -181,12 +182,5 @@ def _compile_all(jobs: dict[tuple[str, jax.Device], Program]) -> dict[tuple[str,
     with for_one_device():
         lowered = [lower(name, device, program) for (name, device), program in jobs.items()]
     with ThreadPoolExecutor() as pool:  # XLA compiles outside Python's lock
-        compiled = pool.map(lambda one: one.compile(compiler_options=compiler_options()), lowered)
+        compiled = pool.map(lambda one: one.compile(compiler_options=compiler_options(ordered=True)), lowered)
         return dict(zip(jobs, compiled, strict=True))
-
-
-def compiler_options() -> dict[str, Any] | None:
-    """What a platform needs so that one program always adds in the same order."""
-    if jax.default_backend() == "gpu":
-        return {"xla_gpu_deterministic_ops": True, "xla_gpu_autotune_level": 0}
-    return None

@@ -14,6 +14,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
 from sg3x.training import parts, step
+from sg3x.training.compiler import compiler_options
 from sg3x.training.layout import AXIS, Layout
 from sg3x.training.memory import explain_out_of_memory, program_bytes
 from sg3x.training.state import State, TrainConfig
@@ -91,7 +92,8 @@ class Programs:
                 for name, (phase, more) in self._phases().items()
             }
         with ThreadPoolExecutor() as pool:  # XLA compiles outside Python's lock
-            programs = pool.map(lambda program: program.compile(), lowered.values())
+            options = compiler_options(ordered=False)
+            programs = pool.map(lambda program: program.compile(compiler_options=options), lowered.values())
             return dict(zip(lowered, programs, strict=True))
 
     def count_bytes(self) -> dict[str, int]:

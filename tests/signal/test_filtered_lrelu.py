@@ -68,17 +68,28 @@ def test_bfloat16_stays_bfloat16_and_close():
     assert float(jnp.abs(half.astype(jnp.float32) - exact).max()) < 0.05 * float(jnp.abs(exact).max())
 
 
-@pytest.mark.parametrize("row_bytes", [2**11, 2**14])  # four channels of one sample at a time; both samples' twelve
-def test_pictures_that_are_cut_into_chunks_agree_with_the_formula(monkeypatch, row_bytes):
+@pytest.mark.parametrize("row_bytes", [2**11, 2**14])  # eight channels, then the other four; all twelve
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"up": 2, "down": 2, "padding": 11},
+        {"up": 4, "down": 2, "padding": [14, 13, 3, 20]},
+        {"up": 2, "down": 4, "padding": [5, 6, -3, 12]},
+        {"up": 3, "down": 2, "padding": [-7, 4, 9, -5]},
+        {"up": 1, "down": 3, "padding": 8},
+        {"up": 16, "down": 1, "padding": [12, -40, 3, 3]},  # fewer taps than `up`
+    ],
+)
+def test_pictures_that_are_cut_into_chunks_agree_with_the_formula(monkeypatch, row_bytes, options):
     module = importlib.import_module("sg3x.signal.filtered_lrelu")
     monkeypatch.setattr(module, "ROW_BYTES", row_bytes)
-    monkeypatch.setattr(module, "MIN_CHANNELS", 4)
+    monkeypatch.setattr(module, "LINE", 4)
     rng = np.random.RandomState(0)
-    x = jnp.asarray(rng.randn(2, 40, 57, 12), jnp.float32)
+    x = jnp.asarray(rng.randn(2, 21, 57, 12), jnp.float32)
     f = design_lowpass_filter(12, 4.0, 8.0, 32)
     results = []
     for impl in ("reference", "chunked"):
-        y, pull = jax.vjp(lambda x, impl=impl: filtered_lrelu(x, f, f, up=2, down=2, padding=11, impl=impl), x)
+        y, pull = jax.vjp(lambda x, impl=impl: filtered_lrelu(x, f, f, impl=impl, clamp=0.7, **options), x)
         dy = jnp.cos(jnp.arange(y.size, dtype=jnp.float32)).reshape(y.shape)
         results.append((y, pull(dy)[0]))
     np.testing.assert_allclose(results[0][0], results[1][0], atol=1e-5)
