@@ -64,7 +64,7 @@ def test_nvidias_recommended_settings(config, resolution, gamma):
         ({"segments": {}}, "segments is empty"),
         ({"segments": {10: 0}}, "quote the keys"),
         ({"segments": {"ten": 0}}, "whole number of kimg"),
-        ({"total_kimg": 15}, "total_kimg=15 must be the end of a segment: 8, 16"),
+        ({"total_kimg": 15}, "total_kimg=15 must be the end of a segment: 12, 24"),
         ({"ema_decay": 0.999}, "the other null"),
         ({"fetch": {"source": "path"}}, "fetch.path"),
         ({"generator": {"num_layers": 4, "channels": [8]}}, "channels lists 1"),
