@@ -42,19 +42,13 @@ def resampling_matrix(fir: Fir) -> np.ndarray:
 
 
 def along_h(matrix: np.ndarray | jax.Array, x: jax.Array) -> jax.Array:
-    """matrix[P, H] applied to the rows of x[N, H, W, C] -> [N, P, W, C], or of x[H, W, K] -> [P, W, K]."""
-    matrix = jnp.asarray(matrix, x.dtype)
-    if x.ndim == 3:
-        return jnp.dot(matrix, x.reshape(x.shape[0], -1)).reshape(matrix.shape[0], *x.shape[1:])
-    return jnp.einsum("ph,nhwc->npwc", matrix, x)
+    """matrix[P, H] applied to the rows of x[N, H, W, C] -> [N, P, W, C]."""
+    return jnp.einsum("ph,nhwc->npwc", jnp.asarray(matrix, x.dtype), x)
 
 
 def along_w(matrix: np.ndarray | jax.Array, x: jax.Array) -> jax.Array:
-    """matrix[P, W] applied to the columns of x[N, H, W, C] -> [N, H, P, C], or of x[H, W, K] -> [H, P, K]."""
-    matrix = jnp.asarray(matrix, x.dtype)
-    if x.ndim == 3:
-        return jnp.matmul(matrix, x)
-    return jnp.einsum("pw,nhwc->nhpc", matrix, x)
+    """matrix[P, W] applied to the columns of x[N, H, W, C] -> [N, H, P, C]."""
+    return jnp.einsum("pw,nhwc->nhpc", jnp.asarray(matrix, x.dtype), x)
 
 
 @lru_cache(maxsize=128)
@@ -101,7 +95,7 @@ class Resampling(NamedTuple):
         return Resampling(tuple((w.transposed, h.transposed) for w, h in self.axes), self.gain)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """x[N, H, W, C] -> [N, H', W', C] by matrices, or x[H, W, K] -> [H', W', K]."""
+        """x[N, H, W, C] -> [N, H', W', C] by matrices."""
         if not self.axes:
             return x if self.gain == 1 else x * self.gain
         total = None
@@ -115,24 +109,24 @@ class Resampling(NamedTuple):
         assert total is not None
         return total
 
-    def shifted(self, x: jax.Array) -> jax.Array:
-        """The same without a multiplication by zero, as sums of shifted pictures: what a CPU is fastest at."""
-        return _shifted(self, x)
 
-
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
 @partial(jax.jit, static_argnums=0, inline=True)  # one program also where nothing around is compiled
-def _shifted(resampling: Resampling, x: jax.Array) -> jax.Array:
+def resample_shifted(resampling: Resampling, x: jax.Array) -> jax.Array:
+    """resampling(x) as sums of shifted pictures, without a multiplication by zero: what a CPU is fastest at.
+
+    Its gradient is of the same kind, to any order: automatic differentiation would add up as many padded pictures as there
+    are taps.
+    """
     if not resampling.axes:
         return resampling(x)
-    rows = x.ndim - 3  # [N, H, W, C] or [H, W, K]
     total = None
     for w, h in resampling.axes:
         # Less to compute on the other axis; of two equal ones the high rate goes along H, in long rows.
         w_first = w.out * h.size < h.out * w.size or (w.out * h.size == h.out * w.size and w.out > w.size)
         y = x
-        for fir, axis in ((w, rows + 1), (h, rows)) if w_first else ((h, rows), (w, rows + 1)):
-            # Merged into one loop, the first axis would be computed again for each tap of the second.
-            y = jax.lax.optimization_barrier(_along(fir, y, axis))
+        for fir, axis in ((w, 2), (h, 1)) if w_first else ((h, 1), (w, 2)):
+            y = _along(fir, y, axis)
         total = y if total is None else total + y
     assert total is not None
     return total
@@ -142,13 +136,6 @@ def _along(fir: Fir, x: jax.Array, axis: int) -> jax.Array:
     if fir.up == 1 or fir.down == 1:
         return shifted_sum(fir, x, axis)
     return jnp.moveaxis(jnp.tensordot(jnp.asarray(resampling_matrix(fir), x.dtype), x, (1, axis)), 0, axis)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
-def resample_shifted(resampling: Resampling, x: jax.Array) -> jax.Array:
-    """resampling.shifted(x), whose gradient is of the same kind, to any order: automatic differentiation would add up as
-    many padded pictures as there are taps."""
-    return _shifted(resampling, x)
 
 
 def _resample_shifted_fwd(resampling: Resampling, x: jax.Array) -> tuple[jax.Array, None]:

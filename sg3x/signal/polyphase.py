@@ -109,11 +109,7 @@ class PhaseResampling(NamedTuple):
                 y = _turned([along_h(*line) for line in _turned([apart(along_w, *line) for line in x])])
             else:
                 y = [along_w(*line) for line in _turned([apart(along_h, *line) for line in _turned(x)])]
-            total = (
-                y
-                if total is None
-                else [[a + b for a, b in zip(*lines, strict=True)] for lines in zip(total, y, strict=True)]
-            )
+            total = y if total is None else jax.tree.map(jnp.add, total, y)
         assert total is not None
         return total
 
