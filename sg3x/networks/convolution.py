@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from sg3x.networks.winograd import winograd_conv
+from sg3x.networks.winograd import LARGE_PIXELS, strided_winograd_conv, winograd_conv
 from sg3x.signal.place import on_one_device, platform
 
 FORMULATIONS = ("lax", "matmul")
@@ -39,9 +39,13 @@ def conv2d(x: jax.Array, w: jax.Array, padding: int = 0, stride: int = 1, impl: 
         return _lax_conv(x, w, padding, stride)
     if w.shape[:2] == (1, 1) and padding == 0:
         return jnp.dot(x[:, ::stride, ::stride], w[0, 0])
+    height, width = ((side + 2 * padding - w.shape[0]) // stride + 1 for side in x.shape[1:3])
+    wide = w.shape[0] == 3 and min(w.shape[2:]) >= MANY_CHANNELS
+    if wide and stride == 2 and height * width >= LARGE_PIXELS:
+        return strided_winograd_conv(x, w, padding)
     if stride > 1:
         return _patches_conv(x, w, padding, stride)
-    if w.shape[0] == 3 and min(w.shape[2:]) >= MANY_CHANNELS:
+    if wide:
         return winograd_conv(x, w, padding)
     return _conv(padding, x, w)
 

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sg3x.signal.shifted import Fir, Taps, shifted_sum
+from sg3x.signal.shifted import Fir, Taps, shifted_sum, w_goes_first
 
 
 def output_size(size: int, numtaps: int, up: int, down: int, pad0: int, pad1: int) -> int:
@@ -122,10 +122,8 @@ def resample_shifted(resampling: Resampling, x: jax.Array) -> jax.Array:
         return resampling(x)
     total = None
     for w, h in resampling.axes:
-        # Less to compute on the other axis; of two equal ones the high rate goes along H, in long rows.
-        w_first = w.out * h.size < h.out * w.size or (w.out * h.size == h.out * w.size and w.out > w.size)
-        y = x
-        for fir, axis in ((w, 2), (h, 1)) if w_first else ((h, 1), (w, 2)):
+        y, axes = x, ((w, 2), (h, 1))
+        for fir, axis in axes if w_goes_first((w.size, w.out), (h.size, h.out)) else axes[::-1]:
             y = _along(fir, y, axis)
         total = y if total is None else total + y
     assert total is not None

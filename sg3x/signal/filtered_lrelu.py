@@ -27,7 +27,7 @@ from sg3x.signal.apart import apart
 from sg3x.signal.banded import Resampling, Taps, as_taps, resampling
 from sg3x.signal.pallas_tpu import Source, Stream, fits, run_stream
 from sg3x.signal.place import on_one_device, platform
-from sg3x.signal.polyphase import Grid, area, in_phases, joined, split
+from sg3x.signal.polyphase import Grid, in_phases, joined, split, whole
 from sg3x.signal.upfirdn import parse_padding, parse_pair, upfirdn2d_reference
 
 FORMULATIONS = ("banded", "chunked", "pallas", "reference")
@@ -230,7 +230,7 @@ def _chunk(spec: _Spec, x: jax.Array) -> jax.Array:
     up, down = _resamplers(spec, (height, width))
     size = down.size(up.size((height, width)))
     upsample, downsample = in_phases(up, period), in_phases(down, period)
-    result = area(size, downsample.outputs)
+    result = whole(size, downsample.outputs)
     high = downsample.reads(result)
     low = upsample.reads(high)
 
@@ -246,7 +246,7 @@ def _chunk_gradient(spec: _Spec, x: jax.Array, dy: jax.Array) -> jax.Array:
     (height, width, channels), period = x.shape, _period(spec)
     up, down = _resamplers(spec, (height, width))
     upsample, down_back, up_back = (in_phases(m, period) for m in (up, down.transposed, up.transposed))
-    result = area((height, width), up_back.outputs)
+    result = whole((height, width), up_back.outputs)
     high = up_back.reads(result)  # beyond the high-rate signal, where dy has no part, its gradient is zero
     low, low_dy = upsample.reads(high), down_back.reads(high)
 

@@ -17,24 +17,24 @@ from jax import lax
 
 from sg3x.signal.apart import apart
 from sg3x.signal.banded import Resampling
-from sg3x.signal.shifted import Fir
+from sg3x.signal.shifted import Fir, w_goes_first
 
 Span = tuple[int, int]  # from the first period to before the last
 Line = Sequence[jax.Array]  # the phases along one axis
 Grid = Sequence[Line]  # [phases along H][phases along W] of [rows, columns * K]
 
 
-class Area(NamedTuple):
+class Part(NamedTuple):
     """Some periods of a picture along H and W. Outside its samples a picture is zero."""
 
     rows: Span
     columns: Span
 
 
-def area(size: tuple[int, int], phases: tuple[int, int]) -> Area:
+def whole(size: tuple[int, int], phases: tuple[int, int]) -> Part:
     """The periods that hold a picture of `size` (H, W)."""
     rows, columns = ((0, -(-side // p)) for side, p in zip(size, phases, strict=True))
-    return Area(rows, columns)
+    return Part(rows, columns)
 
 
 class PhaseFir(NamedTuple):
@@ -91,21 +91,18 @@ class PhaseResampling(NamedTuple):
         w, h = self.axes[0]
         return h.outputs, w.outputs
 
-    def reads(self, wanted: Area) -> Area:
+    def reads(self, wanted: Part) -> Part:
         """The part of the input that the `wanted` one of the output is made of."""
         w, h = self.axes[0]
-        return Area(h.reads(wanted.rows), w.reads(wanted.columns))
+        return Part(h.reads(wanted.rows), w.reads(wanted.columns))
 
-    def __call__(self, x: Grid, given: Area, wanted: Area, channels: int) -> Grid:
+    def __call__(self, x: Grid, given: Part, wanted: Part, channels: int) -> Grid:
         """x[phases][phases][rows, columns * channels], the part `given` -> the `wanted` part of the map's output."""
         total: Grid | None = None
         for w, h in self.axes:
             along_w = partial(w.along, 1, given.columns, wanted.columns, channels)
             along_h = partial(h.along, 0, given.rows, wanted.rows, 1)
-            # Less to compute on the other axis; of two equal ones the high rate goes along H, in long rows.
-            grows = w.outputs * h.inputs, h.outputs * w.inputs
-            w_first = grows[0] < grows[1] or (grows[0] == grows[1] and w.outputs > w.inputs)
-            if w_first:
+            if w_goes_first((w.inputs, w.outputs), (h.inputs, h.outputs)):
                 y = _turned([along_h(*line) for line in _turned([apart(along_w, *line) for line in x])])
             else:
                 y = [along_w(*line) for line in _turned([apart(along_h, *line) for line in _turned(x)])]
@@ -125,7 +122,7 @@ def in_phases(sampling: Resampling, period: tuple[int, int]) -> PhaseResampling:
     return PhaseResampling(tuple((phases(w, period[1]), phases(h, period[0])) for w, h in sampling.axes or identity))
 
 
-def split(phases: tuple[int, int], part: Area, x: jax.Array) -> Grid:
+def split(phases: tuple[int, int], part: Part, x: jax.Array) -> Grid:
     """x[H, W, K] -> `part` of it in `phases` (along H, W), with zeros around."""
     bounds = [(first * p, last * p) for p, (first, last) in zip(phases, part, strict=True)]
     config = [(-low, high - side, 0) for side, (low, high) in zip(x.shape[:2], bounds, strict=True)]

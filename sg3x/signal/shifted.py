@@ -33,6 +33,13 @@ class Fir(NamedTuple):
         return Fir(self.taps[::-1], self.out, self.down, self.up, last - self.pad0, self.size)
 
 
+def w_goes_first(w: tuple[int, int], h: tuple[int, int]) -> bool:
+    """Which of two FIRs, along W and H, each from so many samples to so many, comes first: the one that leaves less to compute
+    on the other axis; of two equal ones the high rate goes along H, in long rows."""
+    grows = w[1] * h[0] - h[1] * w[0]
+    return grows < 0 or (grows == 0 and w[1] > w[0])
+
+
 def shifted_sum(fir: Fir, x: jax.Array, axis: int) -> jax.Array:
     """The map of `fir` along an axis of x, which is not the last; `up` or `down` must be 1. Sums in float32 at least."""
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))

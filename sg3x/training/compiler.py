@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-# XLA's CPU backend has two libraries for matrix products. Eigen's are faster than YNNPACK's at the sizes of these networks
-# (docs/performance.md); YNNPACK keeps the reductions.
+# XLA's CPU backend has two libraries for matrix products. Eigen's are the faster ones at most sizes of these networks (not for
+# few rows times a transposed matrix: docs/performance.md); YNNPACK keeps the reductions.
 _CPU: dict[str, Any] = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
 _GPU: dict[str, Any] = {"xla_gpu_deterministic_ops": True, "xla_gpu_autotune_level": 0}
 

@@ -71,6 +71,8 @@ def discriminator_gradients(
     sample m is in group m mod (2N / G) of the minibatch standard deviation: groups of one kind, the same as N and N would give.
     """
     pictures = _in_turns(view_fake(fake), view_real(real))
+    if (fake_c is None) != (real_c is None):
+        raise ValueError("fake_c and real_c: labels of both kinds of pictures or of neither")
     c = None if fake_c is None or real_c is None else _in_turns(fake_c, real_c)
     group = min(config.discriminator.mbstd_group_size or len(fake), len(fake))
     config = replace(config, discriminator=replace(config.discriminator, mbstd_group_size=group))

@@ -1,5 +1,7 @@
 """Modulated convolution, mapping network and Fourier input against golden values and gradients."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,7 @@ from sg3x.networks.convolution import FORMULATIONS, MANY_CHANNELS, conv2d
 from sg3x.networks.fourier_input import fourier_input
 from sg3x.networks.layers import _sum_over_taps
 from sg3x.networks.mapping import apply_mapping, truncate
-from sg3x.networks.winograd import winograd_conv
+from sg3x.networks.winograd import strided_winograd_conv, winograd_conv
 
 
 def hwio(w):
@@ -44,12 +46,18 @@ def test_convolution_formulations_agree_to_second_order(padding, stride, kernel)
     x = jnp.asarray(rng.randn(2, 8, 9, 3), jnp.float32)
     w = jnp.asarray(rng.randn(kernel, kernel, 3, 4), jnp.float32)
 
-    def penalty(x, w, impl):  # like R1: a gradient inside a gradient
-        inner = jax.grad(lambda x, w: jnp.sum(jnp.sin(conv2d(x, w, padding, stride, impl=impl))), argnums=(0, 1))(x, w)
+    assert_same_to_second_order(
+        *(partial(conv2d, padding=padding, stride=stride, impl=i) for i in FORMULATIONS), x, w, 1e-3
+    )
+
+
+def assert_same_to_second_order(conv, other, x, w, atol):
+    def penalty(conv, x, w):  # like R1: a gradient inside a gradient
+        inner = jax.grad(lambda x, w: jnp.sum(jnp.sin(conv(x, w))), argnums=(0, 1))(x, w)
         return sum(jnp.sum(jnp.square(gradient)) for gradient in inner)
 
-    results = [jax.value_and_grad(lambda x, w, i=impl: penalty(x, w, i), argnums=(0, 1))(x, w) for impl in FORMULATIONS]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3), *results)
+    results = [jax.value_and_grad(partial(penalty, c), argnums=(0, 1))(x, w) for c in (conv, other)]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=atol), *results)
 
 
 @pytest.mark.parametrize("tile", [2, 4])
@@ -60,39 +68,63 @@ def test_winograd_convolution_agrees_to_second_order(padding, size, tile, monkey
     x = jnp.asarray(rng.randn(2, *size, 3), jnp.float32)
     w = jnp.asarray(rng.randn(3, 3, 3, 4), jnp.float32)
 
-    def direct(x, w, padding):
-        return conv2d(x, w, padding, impl="lax")
-
-    np.testing.assert_allclose(winograd_conv(x, w, padding), direct(x, w, padding), atol=2e-5)
+    conv, direct = partial(winograd_conv, padding=padding), partial(conv2d, padding=padding, impl="lax")
+    np.testing.assert_allclose(conv(x, w), direct(x, w), atol=2e-5)
     monkeypatch.setattr("sg3x.networks.convolution.MANY_CHANNELS", 3)
-    np.testing.assert_array_equal(conv2d(x, w, padding, impl="matmul"), winograd_conv(x, w, padding), "it is chosen")
-
-    def penalty(x, w, conv):
-        inner = jax.grad(lambda x, w: jnp.sum(jnp.sin(conv(x, w, padding))), argnums=(0, 1))(x, w)
-        return sum(jnp.sum(jnp.square(gradient)) for gradient in inner)
-
-    results = [jax.value_and_grad(penalty, argnums=(0, 1))(x, w, conv) for conv in (winograd_conv, direct)]
-    atol = {2: 2e-3, 4: 8e-3}[tile]  # of gradients up to 360
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=atol), *results)
+    np.testing.assert_array_equal(conv2d(x, w, padding, impl="matmul"), conv(x, w), "it is chosen")
+    assert_same_to_second_order(conv, direct, x, w, {2: 2e-3, 4: 8e-3}[tile])  # of gradients up to 360
 
 
-@pytest.mark.parametrize("scheme", [winograd.SMALL, winograd.LARGE, winograd.toom_cook((0, 1, -1, 2), 3)])
-def test_toom_cook_schemes_correlate_three_taps(scheme):
+@pytest.mark.parametrize("padding, size", [(0, (11, 12)), (1, (8, 17)), (2, (7, 10))])
+def test_strided_winograd_convolution_agrees_to_second_order(padding, size):
     rng = np.random.RandomState(0)
-    d, w = rng.randn(scheme.products), rng.randn(3)
+    x = jnp.asarray(rng.randn(2, *size, 3), jnp.float32)
+    w = jnp.asarray(rng.randn(3, 3, 3, 4), jnp.float32)
+
+    conv, direct = (
+        partial(strided_winograd_conv, padding=padding),
+        partial(conv2d, padding=padding, stride=2, impl="lax"),
+    )
+    np.testing.assert_allclose(conv(x, w), direct(x, w), atol=2e-5)
+    assert_same_to_second_order(conv, direct, x, w, 4e-3)
+
+
+def test_strided_winograd_convolution_is_chosen_for_many_channels_and_pixels(monkeypatch):
+    monkeypatch.setattr("sg3x.networks.convolution.MANY_CHANNELS", 3)
+    monkeypatch.setattr("sg3x.networks.convolution.LARGE_PIXELS", 6 * 7)
+    rng = np.random.RandomState(0)
+    x, w = (jnp.asarray(rng.randn(*shape), jnp.float32) for shape in ((1, 13, 15, 3), (3, 3, 3, 4)))
+    np.testing.assert_array_equal(conv2d(x, w, stride=2, impl="matmul"), strided_winograd_conv(x, w, 0))
+    fewer_pixels = conv2d(x[:, :12], w, stride=2, impl="matmul")
+    assert np.any(fewer_pixels != strided_winograd_conv(x[:, :12], w, 0))
+
+
+@pytest.mark.parametrize(
+    "scheme", [winograd.SMALL, winograd.LARGE, *winograd.PHASES, winograd.toom_cook((0, 1, -1, 2), 3)]
+)
+def test_toom_cook_schemes_correlate(scheme):
+    rng = np.random.RandomState(0)
+    d, w = rng.randn(scheme.products), rng.randn(scheme.taps)
     outputs, kernel, inputs = map(np.asarray, scheme)
     found = outputs.T @ ((kernel @ w) * (inputs @ d))
     np.testing.assert_allclose(found, np.correlate(d, w, "valid"), atol=1e-12)
 
 
-@pytest.mark.parametrize("side, bound", [(16, 1e-6), (32, 2e-6)])
-def test_winograd_rounding_is_what_its_docstring_says(side, bound):
+@pytest.mark.parametrize(
+    "conv, side, stride, times",
+    [(winograd_conv, 16, 1, 2), (winograd_conv, 34, 1, 6), (strided_winograd_conv, 35, 2, 3.2)],
+)
+def test_winograd_rounding_is_what_its_docstring_says(conv, side, stride, times):
     rng = np.random.RandomState(0)
     x, w = rng.randn(1, side, side, 256).astype(np.float32), rng.randn(3, 3, 256, 8).astype(np.float32)
-    padded = np.pad(x.astype(np.float64), ((0, 0), (1, 1), (1, 1), (0, 0)))
-    exact = sum(padded[:, i : i + side, j : j + side] @ w[i, j] for i in range(3) for j in range(3))
-    error = np.asarray(winograd_conv(jnp.asarray(x), jnp.asarray(w), 1)) - exact
-    assert np.sqrt(np.mean(error**2)) < bound * exact.std()
+
+    def tap_by_tap(x):
+        along = [slice(i, side - 2 + i, stride) for i in range(3)]
+        return sum(x[:, rows, columns] @ w[i, j] for i, rows in enumerate(along) for j, columns in enumerate(along))
+
+    exact = tap_by_tap(x.astype(np.float64))
+    errors = [np.sqrt(np.mean((y - exact) ** 2)) for y in (conv(jnp.asarray(x), jnp.asarray(w), 0), tap_by_tap(x))]
+    assert errors[1] < errors[0] < times * errors[1]
 
 
 def test_squares_of_wide_kernels_are_summed_over_all_taps():
