@@ -64,11 +64,19 @@ def report(title: str, found: dict[str, dict[str, float]], ours: str) -> dict[st
 def keep(
     name: str, tables: list[dict[str, Any]], packages: Sequence[str] = ("jax", "jaxlib", "torch", "numpy"), **more: Any
 ) -> None:
-    """Writes benchmarks/results/NAME.json with what it was measured on; no names of machines."""
+    """Writes benchmarks/results/NAME.json with what it was measured on; no names of machines.
+
+    What was measured at other shapes on the same CPU with the same versions stays in it.
+    """
     RESULTS.mkdir(exist_ok=True)
-    versions = {package: version(package) for package in packages}
-    content = {"name": name, "cpu": cpu_model(), "versions": versions, "tables": tables, **more}
-    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+    path = RESULTS / f"{name}.json"
+    measured_on = {"cpu": cpu_model(), "versions": {package: version(package) for package in packages}}
+    before = json.loads(path.read_text()) if path.exists() else {}
+    if all(before.get(key) == value for key, value in measured_on.items()):
+        titles = [table.get("title") for table in tables]
+        tables = tables + [table for table in before["tables"] if "title" in table and table["title"] not in titles]
+    content = {"name": name, **measured_on, "tables": tables, **more}
+    path.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def cpu_model() -> str:

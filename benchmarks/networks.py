@@ -2,8 +2,8 @@
 convolutions.
 
 `python -m benchmarks generator discriminator step` takes the demo's shapes, `--full` the 128x128 network's too, one picture at
-a time, in two rounds (the depthwise form's gradients alone take many minutes). The depthwise form computes what ours does,
-which is checked.
+a time, in three rounds, the depthwise form only forward (its gradients take many minutes). The depthwise form computes what
+ours does, which is checked.
 """
 
 from __future__ import annotations
@@ -49,6 +49,11 @@ def load(preset: str, batch: int) -> tuple[TrainConfig, State, np.ndarray, np.nd
     return config, state, z, rng.randint(0, 256, (batch, side, side, 3)).astype(np.uint8)
 
 
+def forms(preset: str, function: Callable[..., Any], *arguments: Any) -> dict[str, Callable[[], Any]]:
+    """Ours and, at the demo's shapes, the depthwise form."""
+    return in_both_forms(function, *arguments) if preset in DEMO else {"ours": compiled(function, *arguments)}
+
+
 def in_both_forms(function: Callable[..., Any], *arguments: Any) -> dict[str, Callable[[], Any]]:
     """Ours and the depthwise form. A new function for each: JAX remembers what it traced by the function."""
     ours = compiled(lambda *given: function(*given), *arguments)
@@ -87,7 +92,7 @@ def generator(preset: str, batch: int) -> Tables:
     return {
         "forward": {**drawn, "torch": torch_forward},
         "forward + backward": {
-            **in_both_forms(backward, *arguments),
+            **forms(preset, backward, *arguments),
             "torch": torch_backward,
             "torch, bare convolutions": torch_floor,
         },
@@ -106,15 +111,15 @@ def discriminating(preset: str, batch: int) -> Tables:
     def torch_backward():
         torch.autograd.grad(network(x).mean(), list(network.parameters()))
 
-    return {"forward + backward": {**in_both_forms(backward, state["d"], images), "torch": torch_backward}}
+    return {"forward + backward": {**forms(preset, backward, state["d"], images), "torch": torch_backward}}
 
 
 def whole_step(preset: str, batch: int) -> Tables:
     config, state, _, real = load(preset, batch)
     phases = [
-        in_both_forms(partial(step.generator_phase, config), state),
-        in_both_forms(partial(step.discriminator_phase, config), state, real),
-        in_both_forms(partial(step.end_phase, config), state),
+        forms(preset, partial(step.generator_phase, config), state),
+        forms(preset, partial(step.discriminator_phase, config), state, real),
+        forms(preset, partial(step.end_phase, config), state),
     ]
     pictures, w = torch.randn(batch, 3, *real.shape[1:3]), torch.randn(batch, config.generator.w_dim)
     trainer = torch_networks.Trainer(
@@ -125,7 +130,7 @@ def whole_step(preset: str, batch: int) -> Tables:
         form: lambda form=form: [phase[form]() for phase in phases]  # type: ignore[misc]
         for form in phases[0]
     }
-    r1 = in_both_forms(partial(step.r1_phase, config), state, real)
+    r1 = forms(preset, partial(step.r1_phase, config), state, real)
     return {
         "step (without R1; torch without augmentation)": {**main, "torch": lambda: trainer.step(w, pictures)},
         f"R1 phase (every {config.r1_interval} steps)": {**r1, "torch": lambda: trainer.r1(pictures)},
@@ -139,9 +144,9 @@ def measure(name: str, full: bool) -> None:
     """One of NETWORKS. The large network is measured after the small one's table is kept: it may be cut short."""
     tables = []
     for preset, batch in (DEMO | PAPER if full else DEMO).items():
-        rounds = 5 if preset in DEMO else 2
+        rounds = 5 if preset in DEMO else 3
         for title, contestants in NETWORKS[name](preset, batch).items():
-            slow = {DEPTHWISE: contestants.pop(DEPTHWISE)}
+            slow = {form: contestants.pop(form) for form in [DEPTHWISE] if form in contestants}
             found = interleaved(contestants, rounds) | interleaved(slow, 1, preset in DEMO)
             tables.append(report(f"{name}, {title}, {preset}, {batch} at a time", found, "ours"))
             keep(name, tables)

@@ -39,6 +39,7 @@ def _phases(shapes: dict[str, tuple[str, int, int | None]], title: str) -> tuple
 
     from benchmarks.networks import load
     from sg3x.training import step
+    from sg3x.training.compiler import compiler_options
     from sg3x.training.state import init_state
 
     contestants: dict[str, Callable[[], Any]] = {}
@@ -52,7 +53,7 @@ def _phases(shapes: dict[str, tuple[str, int, int | None]], title: str) -> tuple
                 discriminator=replace(config.discriminator, img_resolution=side),
             )
             state = init_state(config.generator, config.discriminator, 0)
-        program = jax.jit(partial(step.generator_phase, config)).lower(state).compile()
+        program = jax.jit(partial(step.generator_phase, config)).lower(state).compile(compiler_options(False))
         memory[name] = program.memory_analysis().temp_size_in_bytes
         contestants[name] = lambda program=program, state=state: jax.block_until_ready(program(state))
     return report(title, interleaved(contestants, 5), next(iter(shapes))), memory
@@ -74,13 +75,14 @@ def measure_here() -> None:
 
     from benchmarks.networks import load
     from sg3x.training import step
+    from sg3x.training.compiler import compiler_options
     from sg3x.training.programs import data_mesh
 
     config, state, _, _ = load("demo", 8)
     mesh = data_mesh()
     state = jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
     with jax.set_mesh(mesh):
-        program = jax.jit(partial(step.generator_phase, config)).lower(state).compile()
+        program = jax.jit(partial(step.generator_phase, config)).lower(state).compile(compiler_options(False))
         found = interleaved({"G": lambda: jax.block_until_ready(program(state))}, 5)
     print(json.dumps(found["G"]))
 
