@@ -36,6 +36,6 @@ def main(full: bool = False) -> None:
             "augmentation": compiled(three, images, state["ada"]["p"]),
             "the whole step with it": lambda phases=phases: [phase() for phase in phases],
         }
-        found = interleaved(contestants, *((5, True) if preset in DEMO else (1, False)))
+        found = interleaved(contestants, 5)
         tables.append(report(f"augmentation bgc, {preset}, {batch} at a time", found, "augmentation"))
         keep("augmentation", tables)

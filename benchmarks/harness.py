@@ -72,9 +72,9 @@ def keep(
     path = RESULTS / f"{name}.json"
     measured_on = {"cpu": cpu_model(), "versions": {package: version(package) for package in packages}}
     before = json.loads(path.read_text()) if path.exists() else {}
-    if all(before.get(key) == value for key, value in measured_on.items()):
-        titles = [table.get("title") for table in tables]
-        tables = tables + [table for table in before["tables"] if "title" in table and table["title"] not in titles]
+    same = all(before.get(key) == value for key, value in measured_on.items())
+    if same and all("title" in table for table in before["tables"] + tables):
+        tables = list({table["title"]: table for table in before["tables"] + tables}.values())
     content = {"name": name, **measured_on, "tables": tables, **more}
     path.write_text(json.dumps(content, indent=1) + "\n")
 

@@ -2,8 +2,8 @@
 convolutions.
 
 `python -m benchmarks generator discriminator step` takes the demo's shapes, `--full` the 128x128 network's too, one picture at
-a time, in three rounds, the depthwise form only forward (its gradients take many minutes). The depthwise form computes what
-ours does, which is checked.
+a time, the depthwise form only forward (its gradients take many minutes). The depthwise form computes what ours does, which is
+checked.
 """
 
 from __future__ import annotations
@@ -144,9 +144,8 @@ def measure(name: str, full: bool) -> None:
     """One of NETWORKS. The large network is measured after the small one's table is kept: it may be cut short."""
     tables = []
     for preset, batch in (DEMO | PAPER if full else DEMO).items():
-        rounds = 5 if preset in DEMO else 3
         for title, contestants in NETWORKS[name](preset, batch).items():
             slow = {form: contestants.pop(form) for form in [DEPTHWISE] if form in contestants}
-            found = interleaved(contestants, rounds) | interleaved(slow, 1, preset in DEMO)
+            found = interleaved(contestants, 5) | interleaved(slow, 1, preset in DEMO)
             tables.append(report(f"{name}, {title}, {preset}, {batch} at a time", found, "ours"))
             keep(name, tables)

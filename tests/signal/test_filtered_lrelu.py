@@ -79,7 +79,7 @@ def test_bfloat16_stays_bfloat16_and_close():
         {"up": 2, "down": 4, "padding": [5, 6, -3, 12]},
         {"up": 3, "down": 2, "padding": [-7, 4, 9, -5]},
         {"up": 1, "down": 3, "padding": 8},
-        {"up": 16, "down": 1, "padding": [12, -40, 3, 3]},  # fewer taps than `up`
+        {"up": 8, "down": 1, "padding": [12, -20, 3, 3]},
     ],
 )
 def test_pictures_that_are_cut_into_chunks_agree_with_the_formula(monkeypatch, row_bytes, options):
@@ -88,7 +88,7 @@ def test_pictures_that_are_cut_into_chunks_agree_with_the_formula(monkeypatch, r
     monkeypatch.setattr(module, "LINE", 4)
     rng = np.random.RandomState(0)
     x = jnp.asarray(rng.randn(2, 21, 57, 12), jnp.float32)
-    f = design_lowpass_filter(12, 4.0, 8.0, 32)
+    f = design_lowpass_filter(6 if options["up"] == 8 else 12, 4.0, 8.0, 32)  # 6: fewer taps than `up`
     results = []
     for impl in ("reference", "chunked"):
         y, pull = jax.vjp(lambda x, impl=impl: filtered_lrelu(x, f, f, impl=impl, clamp=0.7, **options), x)
