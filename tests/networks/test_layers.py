@@ -1,11 +1,13 @@
 """Modulated convolution, mapping network and Fourier input against golden values and gradients."""
 
+import re
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 
 from sg3x.networks import modulated_conv2d, winograd
 from sg3x.networks.convolution import FORMULATIONS, MANY_CHANNELS, conv2d
@@ -13,6 +15,7 @@ from sg3x.networks.fourier_input import fourier_input
 from sg3x.networks.layers import _sum_over_taps
 from sg3x.networks.mapping import apply_mapping, truncate
 from sg3x.networks.winograd import strided_winograd_conv, winograd_conv
+from sg3x.training.programs import data_mesh
 
 
 def hwio(w):
@@ -100,6 +103,23 @@ def test_strided_winograd_convolution_is_chosen_for_many_channels_and_pixels(mon
     assert isinstance(conv(13, 4), str)
     for other in (conv(12, 4), conv(13, 2), conv(13, 4, stride=3)):
         assert isinstance(other, jax.Array)
+
+
+@pytest.mark.parametrize("stride, side", [(1, 34), (2, 67)])
+def test_each_device_convolves_its_own_pictures_by_winograd(stride, side, monkeypatch):
+    monkeypatch.setattr("sg3x.networks.convolution.MANY_CHANNELS", 3)
+    mesh = data_mesh(4)
+    x = jax.ShapeDtypeStruct((8, side, side, 3), jnp.float32, sharding=NamedSharding(mesh, PartitionSpec("data")))
+    w = jax.ShapeDtypeStruct((3, 3, 3, 4), jnp.float32, sharding=NamedSharding(mesh, PartitionSpec()))
+
+    def gradients(x, w):
+        return jax.grad(lambda x, w: jnp.sum(jnp.sin(conv2d(x, w, 0, stride, "matmul"))), argnums=(0, 1))(x, w)
+
+    with jax.set_mesh(mesh):
+        text = jax.jit(gradients).lower(x, w).compile().as_text()
+    collectives = re.findall(r" (all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter)\(", text)
+    assert collectives == ["all-reduce"], "of the kernel's gradient"
+    assert "winograd.py" in text
 
 
 @pytest.mark.parametrize(
