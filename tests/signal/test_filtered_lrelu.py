@@ -68,9 +68,8 @@ def test_bfloat16_stays_bfloat16_and_close():
     assert float(jnp.abs(half.astype(jnp.float32) - exact).max()) < 0.05 * float(jnp.abs(exact).max())
 
 
-@pytest.mark.parametrize(
-    "row_bytes", [2**10, 2**11]
-)  # by the case chunks of 4, 4, 4 channels, of 8 and 4, or of all 12
+# By the case chunks of 4, 4, 4 channels, of 8 and 4, or of all 12.
+@pytest.mark.parametrize("row_bytes", [2**10, 2**11])
 @pytest.mark.parametrize(
     "options",
     [

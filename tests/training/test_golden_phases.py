@@ -57,6 +57,13 @@ def test_generator_phase(phases, phase):
     check_buffers(g, phase, state["g_buffers"])  # they move in D's phase only
 
 
+def test_labels_of_one_kind_of_pictures_alone_are_an_error(phases):
+    _, config, state, (_, c, real_c), real, view = phases
+    for labels in ((c, None), (None, real_c)):
+        with pytest.raises(ValueError, match="both kinds of pictures or of neither"):
+            step.discriminator_gradients(config, state["d"], real, labels[0], real, labels[1], view, view)
+
+
 def test_discriminator_phases(phases):
     g, config, state, (z, c, real_c), real, view = phases
 
