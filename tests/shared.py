@@ -14,9 +14,11 @@ if "TESTS_SHARED" not in os.environ:  # the first process of the session: worker
     atexit.register(shutil.rmtree, os.environ["TESTS_SHARED"], ignore_errors=True)
 
 SHARED = Path(os.environ["TESTS_SHARED"])
+# Compiled programs survive the session: a second run compiles only what has changed. TESTS_COMPILED puts them elsewhere.
+PROGRAMS = Path(os.environ.get("TESTS_COMPILED", Path(__file__).parents[1] / ".cache" / "tests"))
 # With a limit JAX locks the cache, which several processes write. Entries go by a program's content: they hide no difference.
 COMPILED = {
-    "JAX_COMPILATION_CACHE_DIR": str(SHARED / "compiled"),
+    "JAX_COMPILATION_CACHE_DIR": str(PROGRAMS),
     "JAX_COMPILATION_CACHE_MAX_SIZE": str(8 * 2**30),
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",

@@ -9,7 +9,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from tests.shared import SHARED
+from tests.shared import PROGRAMS
 
 ROOT = Path(__file__).parents[2]
 TINY = Path(__file__).with_name("tiny.yaml")
@@ -25,7 +25,7 @@ class Project:
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
         # What one test compiles many run: unlike in other tests, a little optimisation pays.
         self.env |= {"PATH": path, "XLA_FLAGS": "--xla_backend_optimization_level=1", "JAX_PLATFORMS": "cpu"}
-        self.env["SG3X_COMPILED"] = str(SHARED / "compiled")
+        self.env["SG3X_COMPILED"] = str(PROGRAMS)
 
     def run(self, *command: str, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
