@@ -9,10 +9,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
+from sg3x.networks.compiled import compiled
 from sg3x.networks.convolution import conv2d
-from sg3x.networks.layers import LRELU_GAIN, Params, dense, init_dense, lrelu
-from sg3x.networks.mapping import apply_mapping, init_mapping
+from sg3x.networks.equalized import LRELU_GAIN, Conv, Dense, float32, initial_key, lrelu, refuse_integers
+from sg3x.networks.layers import Params, dense, init_dense
+from sg3x.networks.mapping import MappingNetwork, apply_mapping, init_mapping
 from sg3x.networks.schedule import check_power_of_two
 from sg3x.signal import upfirdn2d
 
@@ -72,6 +75,106 @@ class DiscriminatorConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> DiscriminatorConfig:
         return cls(**values)
+
+
+class DiscriminatorBlock(nnx.Module):
+    """A residual block from resolution R to R / 2: two 3x3 convolutions beside a 1x1 skip (StyleGAN2, section 4)."""
+
+    def __init__(self, config: DiscriminatorConfig, resolution: int, *, key: jax.Array) -> None:
+        here, below = config.channels(resolution), config.channels(resolution // 2)
+        place = 4 * config.resolutions.index(resolution)
+        self.config, self.resolution = config, resolution
+        first = place == 0
+        self.fromrgb = Conv(1, config.img_channels, here, key=jax.random.fold_in(key, 0)) if first else None
+        self.conv0 = Conv(3, here, here, key=jax.random.fold_in(key, place + 1))
+        self.conv1 = Conv(3, here, below, key=jax.random.fold_in(key, place + 2))
+        self.skip = Conv(1, here, below, key=jax.random.fold_in(key, place + 3), bias=False)
+
+    def residual(self, x: jax.Array) -> jax.Array:
+        """x[N, R, R, C] -> [N, R/2, R/2, C']; both paths are scaled to keep the variance."""
+        clamp = self.config.conv_clamp
+        skip = self.skip(upfirdn2d(x, BLUR, down=2, padding=1)) * SQRT_HALF
+        x = lrelu(self.conv0(x), clamp=clamp)
+        x = self.conv1(upfirdn2d(x, BLUR, padding=2), stride=2)
+        x = lrelu(x, gain=LRELU_GAIN * SQRT_HALF, clamp=None if clamp is None else clamp * SQRT_HALF)
+        return x + skip
+
+    def __call__(self, x: jax.Array, remat: bool = False) -> jax.Array:
+        """The block in its dtype, pictures first brought to its channels in the highest one."""
+        x = x.astype(self.config.block_dtype(self.resolution))
+        if self.fromrgb is not None:
+            x = lrelu(self.fromrgb(x), clamp=self.config.conv_clamp)
+        compute = DiscriminatorBlock.residual
+        return nnx.remat(compute, graph=False)(self, x) if remat else compute(self, x)
+
+
+class DiscriminatorEpilogue(nnx.Module):
+    """The last block, at 4x4: minibatch standard deviation, a convolution, two dense layers."""
+
+    def __init__(self, config: DiscriminatorConfig, *, key: jax.Array) -> None:
+        width, place = config.channels(4), 4 * len(config.resolutions) + 4
+        self.config = config
+        self.conv = Conv(3, width + config.mbstd_num_channels, width, key=jax.random.fold_in(key, place))
+        self.fc = Dense(width * 16, width, key=jax.random.fold_in(key, place + 1))
+        self.out = Dense(width, config.label_dim or 1, key=jax.random.fold_in(key, place + 2))
+
+    def __call__(self, x: jax.Array, group_size: int | None) -> jax.Array:
+        """float32[N, 4, 4, C] -> float32[N, label_dim or 1]."""
+        x = minibatch_stddev(x.astype(jnp.float32), group_size, self.config.mbstd_num_channels)
+        x = lrelu(self.conv(x), clamp=self.config.conv_clamp)
+        x = lrelu(self.fc(x.reshape(x.shape[0], -1)))
+        return self.out(x)
+
+
+class Discriminator(nnx.Module):
+    """The residual discriminator of StyleGAN2: blocks b<R> ... b8, the epilogue b4, and the label's mapping network."""
+
+    def __init__(self, config: DiscriminatorConfig, *, key: jax.Array | None = None, rngs: nnx.Rngs | None = None) -> None:
+        key = initial_key(key, rngs)
+        self.config = config
+        for resolution in config.resolutions:
+            setattr(self, f"b{resolution}", DiscriminatorBlock(config, resolution, key=key))
+        self.b4 = DiscriminatorEpilogue(config, key=key)
+        label = (0, config.c_dim, config.label_dim, config.mapping_layers, config.mapping_lr_multiplier)
+        place = jax.random.fold_in(key, 4 * len(config.resolutions) + 7)
+        self.mapping = MappingNetwork(*label, key=place) if config.c_dim > 0 else None
+
+    @property
+    def blocks(self) -> list[DiscriminatorBlock]:
+        """The residual blocks, highest resolution first."""
+        return [getattr(self, f"b{resolution}") for resolution in self.config.resolutions]
+
+    def __call__(self, img: Any, c: Any = None, *, group_size: int | None = None, remat: bool = False) -> jax.Array:
+        """Logits float32[N, 1] of pictures img[N, R, R, channels], about -1..1, and labels c[N, c_dim]. Compiled once per shape.
+
+        Args:
+            group_size: samples of a minibatch-standard-deviation group; None: as configured.
+            remat: keep only the blocks' inputs for the gradient; each block is computed again in the backward pass.
+        """
+        config = self.config
+        expected = (config.img_resolution, config.img_resolution, config.img_channels)
+        if np.ndim(img) != 4 or np.shape(img)[1:] != expected:
+            raise ValueError(f"img has shape {np.shape(img)}, expected [N, {', '.join(map(str, expected))}]")
+        refuse_integers("img", img)
+        img, c = float32(img), float32(c)
+        if config.c_dim > 0 and c is not None and c.shape != (img.shape[0], config.c_dim):
+            raise ValueError(f"labels c have shape {c.shape}, expected [{img.shape[0]}, {config.c_dim}]")
+        return _judge(self, img, c, group_size=group_size or config.mbstd_group_size, remat=remat)
+
+
+@compiled("group_size", "remat")
+def _judge(
+    network: Discriminator, img: jax.Array, c: jax.Array | None, group_size: int | None, remat: bool
+) -> jax.Array:
+    x = img
+    for block in network.blocks:
+        x = block(x, remat)
+    x = network.b4(x, group_size)
+    if network.mapping is None:
+        return x
+    # Projection: the inner product with the embedded label (Miyato and Koyama 2018).
+    cmap = network.mapping.hidden(None, c)
+    return jnp.sum(x * cmap, axis=1, keepdims=True) / np.sqrt(network.config.label_dim).item()
 
 
 def frozen_names(config: DiscriminatorConfig, layers: int) -> frozenset[str]:

@@ -5,19 +5,75 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
+from sg3x.networks.equalized import initial_key
 from sg3x.networks.fourier_input import fourier_input, init_fourier_input
 from sg3x.networks.layers import LRELU_GAIN, LRELU_SLOPE, Params, dense, init_dense, modulated_conv2d
-from sg3x.networks.mapping import apply_mapping, init_mapping, truncate
+from sg3x.networks.mapping import MappingNetwork, apply_mapping, init_mapping, truncate
 from sg3x.networks.schedule import GeneratorConfig, LayerSpec, layer_schedule
-from sg3x.signal import design_lowpass_filter, filtered_lrelu
+from sg3x.networks.synthesis import SynthesisNetwork, layer_filters
+from sg3x.signal import filtered_lrelu
 
 W_AVG = "mapping.w_avg"
+
+
+class Generator(nnx.Module):
+    """A StyleGAN3 generator, configuration T or R: `mapping` and `synthesis`, under the reference's names.
+
+    `key` decides the initial weights; users of NNX may give `rngs` instead, whose stream `params` is used.
+    """
+
+    def __init__(
+        self, config: GeneratorConfig, *, key: jax.Array | None = None, rngs: nnx.Rngs | None = None
+    ) -> None:
+        key = initial_key(key, rngs)
+        self.config = config
+        self.mapping = MappingNetwork(
+            config.z_dim,
+            config.c_dim,
+            config.w_dim,
+            config.mapping_layers,
+            config.mapping_lr_multiplier,
+            config.num_ws,
+            config.w_avg_beta,
+            key=jax.random.fold_in(key, 0),
+        )
+        self.synthesis = SynthesisNetwork(config, key=key)
+
+    @property
+    def z_dim(self) -> int:
+        return self.config.z_dim
+
+    @property
+    def resolution(self) -> int:
+        return self.config.img_resolution
+
+    @property
+    def w_avg(self) -> np.ndarray:
+        """float32[w_dim], the running mean of w: where truncation leads to."""
+        assert self.mapping.w_avg is not None
+        return np.asarray(self.mapping.w_avg[...])
+
+    def __call__(
+        self,
+        z: Any,
+        c: Any = None,
+        truncation_psi: float | jax.Array = 1.0,
+        truncation_cutoff: int | None = None,
+        *,
+        transform: Any = None,
+    ) -> jax.Array:
+        """Pictures float32[N, R, R, channels], about -1..1, of latents z[N, z_dim] and labels c[N, c_dim].
+
+        Options as of `mapping` and `synthesis`, which are two programs, each compiled once per shape.
+        """
+        return self.synthesis(self.mapping(z, c, truncation_psi, truncation_cutoff), transform)
 
 
 def init_generator(key: jax.Array, config: GeneratorConfig) -> tuple[Params, Params]:
@@ -153,13 +209,3 @@ def synthesis_layer(
         clamp=config.conv_clamp,
     )  # fmt: skip
     return x, ema
-
-
-@lru_cache(maxsize=256)
-def layer_filters(layer: LayerSpec) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """The up- and downsampling low-pass filters of a layer, None where it has none."""
-    up = design_lowpass_filter(layer.up_taps, layer.in_cutoff, layer.in_half_width * 2, layer.tmp_sampling_rate)
-    down = design_lowpass_filter(
-        layer.down_taps, layer.out_cutoff, layer.out_half_width * 2, layer.tmp_sampling_rate, radial=layer.down_radial
-    )
-    return up, down

@@ -1,0 +1,41 @@
+"""Calls of networks from Python, compiled once per shape; under another trace they dissolve into it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+from flax import nnx
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_NO_FORWARD_MODE = (
+    "forward-mode differentiation (jax.jvp, jax.jacfwd, jax.linearize) needs operators without hand-written gradients: "
+    "set SG3X_FILTERED_LRELU=reference and SG3X_CONV=lax before the network is first called, or use jax.vjp / jax.grad"
+)
+
+
+def compiled(*static: str) -> Callable[[F], F]:
+    """Decorator: f(network, ...) as a compiled program that moves the network's running means; `static`: names of options.
+
+    The network's own arithmetic is fixed, so a caller's rule on rank promotion does not concern it.
+    """
+
+    def wrap(function: F) -> F:
+        run = nnx.jit(function, graph=False, inline=True, static_argnames=static)
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            try:
+                with jax.numpy_rank_promotion("allow"):
+                    return run(*args, **kwargs)
+            except TypeError as error:
+                if "forward-mode" not in str(error):
+                    raise
+                raise TypeError(_NO_FORWARD_MODE) from error
+
+        return call  # type: ignore[return-value]
+
+    return wrap
