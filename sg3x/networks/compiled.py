@@ -18,19 +18,22 @@ _NO_FORWARD_MODE = (
 
 
 def compiled(*static: str) -> Callable[[F], F]:
-    """Decorator: f(network, ...) as a compiled program that moves the network's running means; `static`: names of options.
+    """Decorator: f(network, ...) as a compiled program; `static` names its options.
 
-    The network's own arithmetic is fixed, so a caller's rule on rank promotion does not concern it.
+    With the option `track` the network's running means move. Without, the network is an argument like any other, which costs
+    a third of a call that may change it. The network's own arithmetic is fixed: a caller's rule on rank promotion does not
+    concern it.
     """
 
     def wrap(function: F) -> F:
-        run = nnx.jit(function, graph=False, inline=True, static_argnames=static)
+        moving = nnx.jit(function, graph=False, inline=True, static_argnames=static)
+        still = jax.jit(function, inline=True, static_argnames=static)
 
         @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:
+        def call(*args: Any, **options: Any) -> Any:
             try:
                 with jax.numpy_rank_promotion("allow"):
-                    return run(*args, **kwargs)
+                    return (moving if options.get("track") else still)(*args, **options)
             except TypeError as error:
                 if "forward-mode" not in str(error):
                     raise

@@ -129,7 +129,9 @@ class DiscriminatorEpilogue(nnx.Module):
 class Discriminator(nnx.Module):
     """The residual discriminator of StyleGAN2: blocks b<R> ... b8, the epilogue b4, and the label's mapping network."""
 
-    def __init__(self, config: DiscriminatorConfig, *, key: jax.Array | None = None, rngs: nnx.Rngs | None = None) -> None:
+    def __init__(
+        self, config: DiscriminatorConfig, *, key: jax.Array | None = None, rngs: nnx.Rngs | None = None
+    ) -> None:
         key = initial_key(key, rngs)
         self.config = config
         for resolution in config.resolutions:

@@ -29,9 +29,7 @@ class Generator(nnx.Module):
     `key` decides the initial weights; users of NNX may give `rngs` instead, whose stream `params` is used.
     """
 
-    def __init__(
-        self, config: GeneratorConfig, *, key: jax.Array | None = None, rngs: nnx.Rngs | None = None
-    ) -> None:
+    def __init__(self, config: GeneratorConfig, *, key: jax.Array | None = None, rngs: nnx.Rngs | None = None) -> None:
         key = initial_key(key, rngs)
         self.config = config
         self.mapping = MappingNetwork(

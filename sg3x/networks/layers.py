@@ -10,7 +10,16 @@ from sg3x.networks.equalized import LRELU_GAIN, LRELU_SLOPE, lrelu, normalize_2n
 from sg3x.networks.modulated_conv import modulated_conv2d
 from sg3x.networks.naming import Params
 
-__all__ = ["LRELU_GAIN", "LRELU_SLOPE", "Params", "dense", "init_dense", "lrelu", "modulated_conv2d", "normalize_2nd_moment"]
+__all__ = [
+    "LRELU_GAIN",
+    "LRELU_SLOPE",
+    "Params",
+    "dense",
+    "init_dense",
+    "lrelu",
+    "modulated_conv2d",
+    "normalize_2nd_moment",
+]
 
 
 def dense(params: Params, name: str, x: jax.Array, lr_multiplier: float = 1.0) -> jax.Array:

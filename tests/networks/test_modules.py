@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from sg3x.networks import discriminator as functional_d
 from sg3x.networks import init_discriminator, init_generator, mapping, synthesis
@@ -14,7 +15,6 @@ from sg3x.networks.generator import Generator, GeneratorConfig, style_powers
 from sg3x.networks.naming import bind, definition, expected, flat
 from sg3x.networks.variables import Buffer
 from sg3x.training import losses
-from flax import nnx
 
 SMALL = {"z_dim": 4, "w_dim": 5, "num_layers": 3, "num_critical": 1, "channels": (6, 5, 4), "margin_size": 1}
 G = {
@@ -95,15 +95,11 @@ def test_generator(name):
 
     def rematerialised(p, b, z, ws):
         powers = style_powers(p, config, ws)
-        return jax.grad(
-            lambda p: jnp.sum(synthesis(p, b, config, ws, style_powers=powers, remat=True)[0])
-        )(p)
+        return jax.grad(lambda p: jnp.sum(synthesis(p, b, config, ws, style_powers=powers, remat=True)[0]))(p)
 
     def rematerialised_module(p, b, z, ws):
         powers = bind(defined, p, b).synthesis.style_powers(ws)
-        return jax.grad(
-            lambda p: jnp.sum(bind(defined, p, b).synthesis(ws, style_powers=powers, remat=True))
-        )(p)
+        return jax.grad(lambda p: jnp.sum(bind(defined, p, b).synthesis(ws, style_powers=powers, remat=True)))(p)
 
     ws = jnp.zeros((4, config.num_ws, 5))
     a, b = text(rematerialised, params, buffers, z, ws), text(rematerialised_module, params, buffers, z, ws)
