@@ -84,7 +84,7 @@ class MappingNetwork(nnx.Module):
 
     def track(self, w: jax.Array) -> None:
         """Moves w_avg towards the batch's mean."""
-        assert self.w_avg is not None
+        assert self.w_avg is not None and self.w_avg_beta is not None
         mean = jnp.mean(jax.lax.stop_gradient(w), axis=0)
         self.w_avg.set_value(mean + self.w_avg_beta * (self.w_avg[...] - mean))
 

@@ -17,10 +17,11 @@ from flax.traverse_util import unflatten_dict
 
 Params = dict[str, jax.Array]
 # What `bind` needs: the module's structure, and the name, shape and dtype of each of its arrays.
-Definition = tuple[nnx.GraphDef, dict[str, jax.ShapeDtypeStruct]]
+Shapes = dict[str, jax.ShapeDtypeStruct]
+Definition = tuple[nnx.GraphDef, Shapes]
 
 
-def flat(module: nnx.Module, kind: Any = nnx.Variable) -> Params:
+def flat(module: nnx.Module, kind: Any = nnx.Variable) -> dict[str, Any]:
     """Arrays of a module by dotted name, in the order of the names.
 
     `kind`: a type of variable or another NNX filter; what it leaves out is left out.
@@ -36,7 +37,7 @@ def definition(make: Callable[..., nnx.Module], *arguments: Any) -> Definition:
     return nnx.graphdef(abstract, graph=False), flat(abstract)
 
 
-def expected(defined: Definition, kind: Any = nnx.Variable) -> dict[str, jax.ShapeDtypeStruct]:
+def expected(defined: Definition, kind: Any = nnx.Variable) -> Shapes:
     """Name, shape and dtype of each array of one kind."""
     graphdef, arrays = defined
     return flat(nnx.merge(graphdef, unflatten_dict(arrays, sep=".")), kind)
