@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.baselines import depthwise, with_torch
 from benchmarks.harness import compiled, interleaved, keep, report
-from sg3x.signal import design_lowpass_filter, filtered_lrelu
+from sg3x.ops import design_lowpass_filter, filtered_lrelu
 
 # samples, input side, output side, channels, radial. Up 2, down 2, 12 taps each; R filters downwards with 12 x 12. The
 # depthwise form takes seconds: short runs leave it out of the largest.

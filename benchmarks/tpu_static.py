@@ -91,9 +91,9 @@ def measure(target: Any, layer: str, shape: tuple[int, int, int, int], impl: str
     import jax.numpy as jnp
     from jax.sharding import SingleDeviceSharding
 
+    from sg3x.ops import design_lowpass_filter, filtered_lrelu
     from sg3x.preflight.kernels import price_kernels
     from sg3x.preflight.report import read_program
-    from sg3x.signal import design_lowpass_filter, filtered_lrelu
 
     n, size, out, channels = shape
     taps = design_lowpass_filter(12, 8.0, 16.0, 64)

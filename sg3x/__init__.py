@@ -4,7 +4,7 @@
     G = sg3x.load_generator("models/generator")     # an exported or imported directory, a checkpoint, or an NVIDIA pickle
     images = G(z, truncation_psi=0.7)               # float32[N, R, R, channels], about -1..1
 
-The rooms (`sg3x.signal`, `sg3x.networks`, ...) are attributes; each is imported when it is first used.
+The rooms (`sg3x.ops`, `sg3x.networks`, ...) are attributes; each is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _ROOMS = (
     "loading",
     "metrics",
     "networks",
+    "ops",
     "preflight",
     "render",
-    "signal",
     "training",
 )
 

@@ -36,7 +36,7 @@ ROOT = Path(__file__).parent.parent
 # The code that decides a segment's bytes; as in dvc.yaml.
 CODE = (
     "stages/train.py", "stages/common.py", "sg3x/allocator.py", "sg3x/config", "sg3x/files", "sg3x/data/prepare.py",
-    "sg3x/data/pictures.py", "sg3x/data/sampler.py", "sg3x/networks", "sg3x/signal", "sg3x/training",
+    "sg3x/data/pictures.py", "sg3x/data/sampler.py", "sg3x/networks", "sg3x/ops", "sg3x/training",
 )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import atexit
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,16 @@ if "TESTS_SHARED" not in os.environ:  # the first process of the session: worker
 SHARED = Path(os.environ["TESTS_SHARED"])
 # Compiled programs survive the session: a second run compiles only what has changed. TESTS_COMPILED puts them elsewhere.
 PROGRAMS = Path(os.environ.get("TESTS_COMPILED", Path(__file__).parents[1] / ".cache" / "tests"))
+
+
+def _mend_programs() -> None:
+    """Gives entries of killed runs the time of use that JAX expects beside each, or it would fail at every later entry."""
+    for entry in PROGRAMS.glob("*-cache"):
+        used = entry.with_name(entry.name.removesuffix("-cache") + "-atime")
+        if not used.exists():
+            used.write_bytes(time.time_ns().to_bytes(8, "little"))
+
+
 # With a limit JAX locks the cache, which several processes write. Entries go by a program's content: they hide no difference.
 COMPILED = {
     "JAX_COMPILATION_CACHE_DIR": str(PROGRAMS),
@@ -23,6 +34,10 @@ COMPILED = {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
 }
+
+
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _mend_programs()
 
 
 def once(name: str, make: Callable[[Path], None]) -> Path:

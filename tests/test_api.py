@@ -49,7 +49,7 @@ def test_names_are_attributes_with_the_documented_signatures(name):
 
 
 def test_importing_sg3x_alone_is_enough_and_light():
-    code = "import sys, sg3x; assert 'jax' not in sys.modules; sg3x.interop.nvidia.load_pickle; sg3x.signal.upfirdn2d"
+    code = "import sys, sg3x; assert 'jax' not in sys.modules; sg3x.interop.nvidia.load_pickle; sg3x.ops.upfirdn2d2d"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -101,9 +101,9 @@ def test_augmentation_takes_a_preset_or_fields_by_name():
 def test_operators_take_plain_numpy_in_any_precision():
     rng = np.random.RandomState(0)
     x, f = rng.randn(2, 8, 9, 3), rng.randn(4)
-    up = sg3x.signal.upfirdn2d(x, f, up=np.int64(2), padding=np.array([2, 1, 2, 1]))
+    up = sg3x.ops.upfirdn2d2d(x, f, up=np.int64(2), padding=np.array([2, 1, 2, 1]))
     assert up.shape == (2, 16, 18, 3) and up.dtype == np.float32
-    assert sg3x.signal.upfirdn2d(x, [[1.0, 2.0]], up=[2, 1], down=(1, 2)).shape == (2, 4, 17, 3)
-    assert sg3x.signal.filtered_lrelu(x, f, f, rng.randn(3), up=2, down=2, padding=3).shape == (2, 8, 9, 3)
+    assert sg3x.ops.upfirdn2d2d(x, [[1.0, 2.0]], up=[2, 1], down=(1, 2)).shape == (2, 4, 17, 3)
+    assert sg3x.ops.filtered_lrelu(x, f, f, rng.randn(3), up=2, down=2, padding=3).shape == (2, 8, 9, 3)
     w, s = rng.randn(3, 3, 3, 5), rng.randn(2, 3)
     assert sg3x.networks.modulated_conv2d(x, w, s, padding=2, input_gain=rng.rand(3)).shape == (2, 10, 11, 5)

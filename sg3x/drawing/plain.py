@@ -19,7 +19,7 @@ from sg3x.networks.fourier_input import fourier_input
 from sg3x.networks.layers import LRELU_GAIN, LRELU_SLOPE, Params, dense, modulated_conv2d
 from sg3x.networks.model import Generator
 from sg3x.networks.schedule import GeneratorConfig, layer_schedule
-from sg3x.signal.upfirdn import upsample2d
+from sg3x.ops.upfirdn2d import upsample2d
 
 _BILINEAR = np.array([1.0, 3.0, 3.0, 1.0], np.float32) / 8
 _NOISE = 0.1  # of the layer's magnitude; StyleGAN2 learns it per layer, and lands at this order

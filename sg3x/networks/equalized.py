@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from sg3x.networks.convolution import conv2d
+from sg3x.ops import conv2d
 
 LRELU_SLOPE = 0.2
 LRELU_GAIN = np.sqrt(2).item()

@@ -18,7 +18,7 @@ from sg3x.networks.layers import LRELU_GAIN, LRELU_SLOPE, Params, dense, init_de
 from sg3x.networks.mapping import MappingNetwork, apply_mapping, init_mapping, truncate
 from sg3x.networks.schedule import GeneratorConfig, LayerSpec, layer_schedule
 from sg3x.networks.synthesis import SynthesisNetwork, layer_filters
-from sg3x.signal import filtered_lrelu
+from sg3x.ops import filtered_lrelu
 
 W_AVG = "mapping.w_avg"
 

@@ -18,7 +18,7 @@ from sg3x.networks.naming import Params
 from sg3x.networks.schedule import GeneratorConfig, LayerSpec, layer_schedule
 from sg3x.networks.synthesis_input import SynthesisInput
 from sg3x.networks.variables import RunningMean
-from sg3x.signal import design_lowpass_filter, filtered_lrelu
+from sg3x.ops import design_lowpass_filter, filtered_lrelu
 
 
 class SynthesisLayer(nnx.Module):

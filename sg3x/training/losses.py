@@ -7,7 +7,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from sg3x.signal.banded import along_h, along_w
+from sg3x.ops.upfirdn2d.banded import along_h, along_w
 
 
 def generator_loss(fake_logits: jax.Array) -> jax.Array:

@@ -16,7 +16,7 @@ import numpy as np
 from jax.sharding import Mesh, SingleDeviceSharding
 
 from sg3x.networks import layer_schedule
-from sg3x.signal.place import for_one_device
+from sg3x.ops.platform import for_one_device
 from sg3x.training.compiler import compiler_options
 from sg3x.training.gathering import Gathering
 from sg3x.training.groups import Plan, Program, for_discriminator, for_generator, of_layer, plan_step

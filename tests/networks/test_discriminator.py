@@ -7,8 +7,8 @@ import pytest
 
 from sg3x.interop.nvidia import discriminator_from_state_dict, to_reference_layout
 from sg3x.networks import DiscriminatorConfig, discriminator
-from sg3x.networks.convolution import FORMULATIONS
 from sg3x.networks.discriminator import minibatch_stddev
+from sg3x.ops.conv2d import FORMULATIONS
 
 NOT_OPTIONS = ("prefix", "batches", "r1_gamma", "lazy_gain")
 CASES = [(0, 8), (0, 3), (1, 4)]

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from sg3x.networks import modulated_conv2d, winograd
-from sg3x.networks.convolution import FORMULATIONS, MANY_CHANNELS, conv2d
+from sg3x.networks import modulated_conv2d
 from sg3x.networks.fourier_input import fourier_input
-from sg3x.networks.layers import _sum_over_taps
 from sg3x.networks.mapping import apply_mapping, truncate
-from sg3x.networks.winograd import strided_winograd_conv, winograd_conv
+from sg3x.networks.modulated_conv import _sum_over_taps
+from sg3x.ops.conv2d import FORMULATIONS, conv2d, winograd
+from sg3x.ops.conv2d.matmul import MANY_CHANNELS
+from sg3x.ops.conv2d.winograd import strided_winograd_conv, winograd_conv
 from sg3x.training.programs import data_mesh
 
 
@@ -73,7 +74,7 @@ def test_winograd_convolution_agrees_to_second_order(padding, size, tile, monkey
 
     conv, direct = partial(winograd_conv, padding=padding), partial(conv2d, padding=padding, impl="lax")
     np.testing.assert_allclose(conv(x, w), direct(x, w), atol=2e-5)
-    monkeypatch.setattr("sg3x.networks.convolution.MANY_CHANNELS", 3)
+    monkeypatch.setattr("sg3x.ops.conv2d.MANY_CHANNELS", 3)
     np.testing.assert_array_equal(conv2d(x, w, padding, impl="matmul"), conv(x, w), "it is chosen")
     assert_same_to_second_order(conv, direct, x, w, {2: 2e-3, 4: 8e-3}[tile])  # of gradients up to 360
 
@@ -93,9 +94,9 @@ def test_strided_winograd_convolution_agrees_to_second_order(padding, size):
 
 
 def test_strided_winograd_convolution_is_chosen_for_many_channels_and_pixels(monkeypatch):
-    monkeypatch.setattr("sg3x.networks.convolution.MANY_CHANNELS", 3)
-    monkeypatch.setattr("sg3x.networks.convolution.LARGE_PIXELS", 6 * 7)
-    monkeypatch.setattr("sg3x.networks.convolution.strided_winograd_conv", lambda x, w, padding: "Winograd")
+    monkeypatch.setattr("sg3x.ops.conv2d.MANY_CHANNELS", 3)
+    monkeypatch.setattr("sg3x.ops.conv2d.LARGE_PIXELS", 6 * 7)
+    monkeypatch.setattr("sg3x.ops.conv2d.matmul.strided_winograd_conv", lambda x, w, padding: "Winograd")
 
     def conv(height, channels, stride=2):
         return conv2d(jnp.zeros((1, height, 15, 3)), jnp.zeros((3, 3, 3, channels)), stride=stride, impl="matmul")
@@ -107,7 +108,7 @@ def test_strided_winograd_convolution_is_chosen_for_many_channels_and_pixels(mon
 
 @pytest.mark.parametrize("stride, side", [(1, 34), (2, 67)])
 def test_each_device_convolves_its_own_pictures_by_winograd(stride, side, monkeypatch):
-    monkeypatch.setattr("sg3x.networks.convolution.MANY_CHANNELS", 3)
+    monkeypatch.setattr("sg3x.ops.conv2d.MANY_CHANNELS", 3)
     mesh = data_mesh(4)
     x = jax.ShapeDtypeStruct((8, side, side, 3), jnp.float32, sharding=NamedSharding(mesh, PartitionSpec("data")))
     w = jax.ShapeDtypeStruct((3, 3, 3, 4), jnp.float32, sharding=NamedSharding(mesh, PartitionSpec()))

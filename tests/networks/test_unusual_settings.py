@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sg3x.networks import GeneratorConfig, init_generator, layer_schedule, modulated_conv2d
-from sg3x.networks.convolution import conv2d
 from sg3x.networks.model import Generator
+from sg3x.ops.conv2d import conv2d
 
 
 def modulated_by_definition(x, w, s, demodulate, padding, gain):

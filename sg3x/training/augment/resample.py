@@ -22,7 +22,7 @@ import numpy as np
 from jax import Array
 from jax.custom_derivatives import linear_call
 
-from sg3x.signal.place import platform
+from sg3x.ops.platform import platform
 from sg3x.training.augment.wavelets import sym6
 
 # fmt: off

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sg3x.signal import design_lowpass_filter, filtered_lrelu
-from sg3x.signal.filtered_lrelu import default_formulation
+from sg3x.ops import design_lowpass_filter, filtered_lrelu
+from sg3x.ops.filtered_lrelu import default_formulation
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sg3x import signal
-from sg3x.signal.banded import separable_terms
-from sg3x.signal.upfirdn import upfirdn2d
+from sg3x import ops
+from sg3x.ops.fir import separable_terms
+from sg3x.ops.upfirdn2d import upfirdn2d
 
 IMPLS = ["banded", "shifted", "reference"]
 
@@ -20,7 +20,7 @@ def test_golden_cases(golden):
         prefix = case["prefix"]
         options = {k: case[k] for k in ("up", "down", "padding", "gain", "flip_filter") if k in case}
         f = g[prefix + "f"] if case["f_shape"] else None
-        function = getattr(signal, case["function"])
+        function = getattr(ops, case["function"])
         x = jnp.asarray(g.nhwc(prefix + "x"))
         y, vjp = jax.vjp(lambda x: function(x, f, **options), x)
         g.check(y, prefix + "y")
@@ -62,12 +62,12 @@ def test_filtering_commutes_with_shifts_inside_the_picture(taps, dx, dy):
     x[:, 6:12, 6:12] = rng.randn(1, 6, 6, 1)
     f = rng.randn(taps).astype(np.float32)
     moved = np.roll(x, (dy, dx), axis=(1, 2))
-    expected = np.roll(signal.filter2d(jnp.asarray(x), f), (dy, dx), axis=(1, 2))
-    np.testing.assert_allclose(signal.filter2d(jnp.asarray(moved), f), expected, atol=1e-5)
+    expected = np.roll(ops.filter2d(jnp.asarray(x), f), (dy, dx), axis=(1, 2))
+    np.testing.assert_allclose(ops.filter2d(jnp.asarray(moved), f), expected, atol=1e-5)
 
 
 def test_a_radial_filter_needs_at_most_half_its_taps_as_separable_terms():
-    f = signal.design_lowpass_filter(12, 5.0, 12.0, 32, radial=True)
+    f = ops.design_lowpass_filter(12, 5.0, 12.0, 32, radial=True)
     terms = separable_terms(tuple(map(tuple, f.astype(np.float64))))
     assert len(terms) <= 6
     np.testing.assert_allclose(sum(np.outer(v, h) for v, h in terms), f, atol=1e-8)

@@ -1,42 +1,24 @@
-"""Trainable 2-D convolutions (correlations) on [N, H, W, C], with a formulation each platform is fast at.
-
-XLA's CPU weight gradient of a convolution is about a hundred times slower than a matmul of the same size, so on a CPU it
-is written as matmuls; and 3x3 convolutions between many channels with fewer multiplications (`winograd.py`), where those
-are what costs. `SG3X_CONV=lax` or `matmul` in the environment overrides the choice.
-"""
+"""Convolutions whose gradients are matrix products: XLA's own weight gradient takes a hundred times as long on a CPU."""
 
 from __future__ import annotations
 
-import os
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from sg3x.networks.winograd import LARGE_PIXELS, strided_winograd_conv, winograd_conv
-from sg3x.signal.place import on_one_device, platform
+from sg3x.ops.conv2d.winograd import LARGE_PIXELS, strided_winograd_conv, winograd_conv
+from sg3x.ops.platform import on_one_device
 
-FORMULATIONS = ("lax", "matmul")
 # Where the weight gradient goes sample by sample; measured on a CPU with 0.5 MiB of cache a core.
 MANY_PIXELS, FEW_CHANNELS = 24 * 24, 64
-# From how many channels on both sides Winograd's transforms, bound by memory, are cheaper than the multiplications saved (and,
-# in layers.py, squares are summed tap by tap).
+# Use Winograd from this many channels up. With fewer, its memory-bound transforms cost more than they save.
 MANY_CHANNELS = 96
 
 
-def conv2d(x: jax.Array, w: jax.Array, padding: int = 0, stride: int = 1, impl: str | None = None) -> jax.Array:
-    """Correlation of x[N, H, W, Cin] with w[kh, kw, Cin, Cout], zero padding on every side.
-
-    Returns:
-        [N, H', W', Cout], H' = (H + 2 * padding - kh) // stride + 1. Differentiable to any order.
-    """
-    impl = impl or os.environ.get("SG3X_CONV") or ("matmul" if platform() == "cpu" else "lax")
-    if impl not in FORMULATIONS:
-        raise ValueError(f"convolution formulation {impl!r} must be one of {', '.join(FORMULATIONS)}")
-    # The matmul formulation's gradients know square kernels that every padded picture is at least as large as.
-    if impl == "lax" or w.shape[0] != w.shape[1] or not 0 <= padding < w.shape[0]:
-        return _lax_conv(x, w, padding, stride)
+def conv2d_matmul(x: jax.Array, w: jax.Array, padding: int = 0, stride: int = 1) -> jax.Array:
+    """As `conv2d`, for square kernels that every padded picture is at least as large as."""
     if w.shape[:2] == (1, 1) and padding == 0:
         return jnp.dot(x[:, ::stride, ::stride], w[0, 0])
     height, width = ((side + 2 * padding - w.shape[0]) // stride + 1 for side in x.shape[1:3])
@@ -50,7 +32,7 @@ def conv2d(x: jax.Array, w: jax.Array, padding: int = 0, stride: int = 1, impl: 
     return _conv(padding, x, w)
 
 
-def _lax_conv(x: jax.Array, w: jax.Array, padding: int, stride: int = 1) -> jax.Array:
+def lax_conv(x: jax.Array, w: jax.Array, padding: int, stride: int = 1) -> jax.Array:
     pads = [(padding, padding)] * 2
     return lax.conv_general_dilated(x, w, (stride, stride), pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
@@ -76,9 +58,9 @@ def _patches_conv(x: jax.Array, w: jax.Array, padding: int, stride: int) -> jax.
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _conv(padding: int, x: jax.Array, w: jax.Array) -> jax.Array:
     if padding > 0 or w.shape[0] < 3:
-        return _lax_conv(x, w, padding)
+        return lax_conv(x, w, padding)
     # XLA's CPU backend has a slower kernel for unpadded convolutions than for padded ones: pad, and drop the rim.
-    return _lax_conv(x, w, 1)[:, 1:-1, 1:-1]
+    return lax_conv(x, w, 1)[:, 1:-1, 1:-1]
 
 
 def _conv_fwd(padding: int, x: jax.Array, w: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
@@ -88,7 +70,7 @@ def _conv_fwd(padding: int, x: jax.Array, w: jax.Array) -> tuple[jax.Array, tupl
 def _conv_bwd(padding: int, saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array, jax.Array]:
     x, w = saved
     # A convolution's input gradient is a convolution again: calling ourselves keeps second derivatives (R1) fast too.
-    dx = conv2d(dy, w[::-1, ::-1].swapaxes(2, 3), w.shape[0] - 1 - padding, impl="matmul")
+    dx = conv2d_matmul(dy, w[::-1, ::-1].swapaxes(2, 3), w.shape[0] - 1 - padding)
     return dx, _weight_gradient(x, dy, w, padding).reshape(w.shape)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sg3x.signal import design_lowpass_filter
+from sg3x.ops import design_lowpass_filter
 
 
 def test_taps_equal_the_golden_ones(golden):

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
-from sg3x.signal.banded import as_taps, output_size, resample_shifted, resampling
-from sg3x.signal.place import platform
+from sg3x.ops.fir import as_taps, resampling
+from sg3x.ops.platform import platform
+from sg3x.ops.upfirdn2d.banded import resample_banded
+from sg3x.ops.upfirdn2d.reference import upfirdn2d_reference
+from sg3x.ops.upfirdn2d.shifted import resample_shifted
 
 
 def parse_pair(value: int | Sequence[int], name: str) -> tuple[int, int]:
@@ -68,34 +70,7 @@ def upfirdn2d(
         raise ValueError(f"impl={impl!r} must be 'banded', 'shifted' or 'reference'")
     taps = as_taps(None if f is None else np.asarray(f))
     sampling = resampling(taps, (x.shape[1], x.shape[2]), up, down, padding, flip_filter, gain)
-    return resample_shifted(sampling, x) if impl == "shifted" else sampling(x)
-
-
-def upfirdn2d_reference(
-    x: jax.Array,
-    f: np.ndarray | jax.Array | None,
-    up: tuple[int, int],
-    down: tuple[int, int],
-    padding: tuple[int, int, int, int],
-    gain: float,
-    flip_filter: bool,
-) -> jax.Array:
-    """The definition, as one depthwise convolution of the zero-inserted image. See `upfirdn2d`."""
-    kernel = jnp.ones((1, 1), x.dtype) if f is None else jnp.asarray(f, x.dtype)
-    if kernel.ndim == 1:
-        kernel = jnp.outer(kernel, kernel)
-    if not flip_filter:
-        kernel = kernel[::-1, ::-1]
-    x0, x1, y0, y1 = padding
-    output_size(x.shape[1], kernel.shape[0], up[1], down[1], y0, y1)
-    output_size(x.shape[2], kernel.shape[1], up[0], down[0], x0, x1)
-    n, h, w, c = x.shape
-    z = jnp.zeros((n, h, up[1], w, up[0], c), x.dtype).at[:, :, 0, :, 0].set(x).reshape(n, h * up[1], w * up[0], c)
-    z = lax.pad(z, jnp.zeros((), x.dtype), [(0, 0, 0), (y0, y1, 0), (x0, x1, 0), (0, 0, 0)])
-    kernel = jnp.tile(kernel[:, :, None, None] * gain, (1, 1, 1, c))
-    return lax.conv_general_dilated(
-        z, kernel, (down[1], down[0]), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=c
-    )
+    return resample_shifted(sampling, x) if impl == "shifted" else resample_banded(sampling, x)
 
 
 def filter_shape(f: np.ndarray | None) -> tuple[int, int]:

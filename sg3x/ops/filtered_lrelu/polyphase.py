@@ -15,9 +15,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from sg3x.signal.apart import apart
-from sg3x.signal.banded import Resampling
-from sg3x.signal.shifted import Fir, w_goes_first
+from sg3x.ops.fir import Fir, Resampling, w_goes_first
+from sg3x.ops.fusion import unfused
 
 Span = tuple[int, int]  # from the first period to before the last
 Line = Sequence[jax.Array]  # the phases along one axis
@@ -103,9 +102,9 @@ class PhaseResampling(NamedTuple):
             along_w = partial(w.along, 1, given.columns, wanted.columns, channels)
             along_h = partial(h.along, 0, given.rows, wanted.rows, 1)
             if w_goes_first((w.inputs, w.outputs), (h.inputs, h.outputs)):
-                y = _turned([along_h(*line) for line in _turned([apart(along_w, *line) for line in x])])
+                y = _turned([along_h(*line) for line in _turned([unfused(along_w, *line) for line in x])])
             else:
-                y = [along_w(*line) for line in _turned([apart(along_h, *line) for line in _turned(x)])]
+                y = [along_w(*line) for line in _turned([unfused(along_h, *line) for line in _turned(x)])]
             total = y if total is None else jax.tree.map(jnp.add, total, y)
         assert total is not None
         return total

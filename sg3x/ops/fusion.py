@@ -11,7 +11,7 @@ from jax.experimental.xla_metadata import set_xla_metadata
 T = TypeVar("T")
 
 
-def apart(function: Callable[..., T], *args: Any) -> T:
+def unfused(function: Callable[..., T], *args: Any) -> T:
     """function(*args), as a computation of its own that XLA fuses with nothing around it.
 
     Fused into what reads it several times, a sum is computed as many times. `lax.optimization_barrier` does not help on a

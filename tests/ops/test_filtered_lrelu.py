@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sg3x.signal import design_lowpass_filter, filtered_lrelu
-from sg3x.signal.filtered_lrelu import FORMULATIONS
+from sg3x.ops import design_lowpass_filter, filtered_lrelu
+from sg3x.ops.filtered_lrelu import FORMULATIONS
 
 
 @pytest.mark.parametrize("impl", FORMULATIONS)
@@ -82,7 +82,7 @@ def test_bfloat16_stays_bfloat16_and_close():
     ],
 )
 def test_pictures_that_are_cut_into_chunks_agree_with_the_formula(monkeypatch, row_bytes, options):
-    module = importlib.import_module("sg3x.signal.filtered_lrelu")
+    module = importlib.import_module("sg3x.ops.filtered_lrelu.chunked")
     monkeypatch.setattr(module, "ROW_BYTES", row_bytes)
     monkeypatch.setattr(module, "LINE", 4)
     rng = np.random.RandomState(0)

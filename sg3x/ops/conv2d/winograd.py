@@ -14,7 +14,7 @@ Rounding errors (root mean square, 256 channels) are twice those of the direct s
 below (twelve times at the customary 0, +-1, +-2), three times at stride 2.
 
 The products stay separate arrays: stacked into one, XLA computes what reads or writes them one number at a time, five times
-slower. Transforms go along one axis after the other, each `apart`: fused, the first would be computed again for each term of
+slower. Transforms go along one axis after the other, each `unfused`: fused, the first would be computed again for each term of
 the second.
 """
 
@@ -29,7 +29,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from sg3x.signal.apart import apart
+from sg3x.ops.fusion import unfused
 
 Arrays = list[jax.Array]
 Matrix = tuple[tuple[float, ...], ...]
@@ -215,8 +215,8 @@ def _products(a: Arrays, b: Arrays, axis_a: int, axis_b: int) -> Arrays:
 
 
 def _transform(scheme: Scheme, function: Callable[[Any], Arrays], array: Any) -> Arrays:
-    """function(array) of this scheme, `apart` unless there is nothing to compute: of one tap the only value is the input."""
-    return function(array) if scheme.products == 1 else apart(function, array)
+    """function(array) of this scheme, `unfused` unless there is nothing to compute: of one tap the only value is the input."""
+    return function(array) if scheme.products == 1 else unfused(function, array)
 
 
 def _kernel_values(plan: _Plan, w: jax.Array) -> Arrays:
@@ -266,7 +266,7 @@ def _output_values(plan: _Plan, dy: jax.Array) -> Arrays:
 def _padded(x: jax.Array, rows: tuple[int, int], columns: tuple[int, int]) -> jax.Array:
     if rows == columns == (0, 0):
         return x
-    return apart(lambda x: jnp.pad(x, ((0, 0), rows, columns, (0, 0))), x)
+    return unfused(lambda x: jnp.pad(x, ((0, 0), rows, columns, (0, 0))), x)
 
 
 def _outputs(plan: _Plan, n: int, products: Arrays) -> jax.Array:
@@ -327,4 +327,4 @@ def _side_by_side(columns: list[Arrays], n: int, th: int, tw: int) -> jax.Array:
         y = jnp.concatenate(pixels, axis=3).reshape(n, th, tw, mh, mw, -1)
         return y.transpose(0, 1, 3, 2, 4, 5).reshape(n, mh * th, mw * tw, -1)
 
-    return apart(side_by_side, columns)
+    return unfused(side_by_side, columns)
