@@ -3,10 +3,10 @@
 import jax
 import numpy as np
 import pytest
+from sg3x.training.averaged import load_averaged
 
 from sg3x.files.fingerprint import hash_tree
 from sg3x.networks import DiscriminatorConfig, GeneratorConfig
-from sg3x.training.averaged import load_averaged
 from sg3x.training.checkpoints import CheckpointError, check_config, load_checkpoint, load_meta, save_checkpoint
 from sg3x.training.state import init_state
 
