@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sg3x.networks.model import Discriminator, Generator
+    from sg3x.networks import Discriminator, Generator
 
 
 def load_generator(path: str | Path) -> Generator:
-    """The averaged generator at `path`, ready to call.
+    """The averaged generator at `path`, a `flax.nnx.Module` ready to call.
 
     Args:
         path: what the export stage or `sg3x import-nvidia` wrote (models/...), a training checkpoint (checkpoints/...), or an
@@ -21,9 +21,9 @@ def load_generator(path: str | Path) -> Generator:
     """
     kind, path = kind_of(path), Path(path)
     if kind == "checkpoint":
-        from sg3x.training.averaged import load_averaged
+        from sg3x.training import checkpoints
 
-        return load_averaged(path)[0]
+        return checkpoints.load_averaged(path)[0]
     if kind == "pickle":
         from sg3x.interop.nvidia import load_pickle
 
@@ -34,18 +34,12 @@ def load_generator(path: str | Path) -> Generator:
 
 
 def load_discriminator(path: str | Path) -> Discriminator:
-    """The discriminator of a checkpoint, an imported directory or an NVIDIA pickle; raises as `load_generator`."""
+    """The discriminator of a checkpoint, an imported directory or an NVIDIA pickle: a module; raises as `load_generator`."""
     kind, path = kind_of(path), Path(path)
     if kind == "checkpoint":
-        import jax.numpy as jnp
+        from sg3x.training import checkpoints
 
-        from sg3x.networks import DiscriminatorConfig
-        from sg3x.networks.model import Discriminator
-        from sg3x.training.checkpoints import load_checkpoint
-
-        state, meta, _ = load_checkpoint(path)
-        params = {name: jnp.asarray(x) for name, x in state["d"].items()}
-        return Discriminator(DiscriminatorConfig.from_dict(meta["discriminator"]), params)
+        return checkpoints.load_discriminator(path)
     if kind == "pickle":
         from sg3x.interop.nvidia import load_pickle
 

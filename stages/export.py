@@ -5,7 +5,7 @@ import argparse
 from sg3x.files.atomic import atomic_write
 from sg3x.files.tables import format_tsv
 from sg3x.networks.store import save_generator
-from sg3x.training.averaged import load_averaged
+from sg3x.training.checkpoints import load_averaged
 from stages.common import CHECKPOINTS, MODEL, RESULTS, main
 
 

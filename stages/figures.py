@@ -10,7 +10,7 @@ from sg3x.drawing.pictures import draw
 from sg3x.drawing.plain import PlainGenerator
 from sg3x.files.atomic import atomic_folder
 from sg3x.files.tables import parse_tsv
-from sg3x.networks.model import Generator
+from sg3x.networks import Generator
 from sg3x.networks.store import load_generator
 from sg3x.render.analysis import neighbour_sheet, plot_spectrum
 from sg3x.render.explore import mixing_sheet, truncation_sheet, walk_grid

@@ -9,7 +9,7 @@ from sg3x.files.fingerprint import hash_file
 from sg3x.metrics.evaluate import Scoring, score_generator
 from sg3x.render.images import save_png
 from sg3x.render.sampling import sample_grid
-from sg3x.training.averaged import load_averaged
+from sg3x.training.checkpoints import load_averaged
 from stages.common import CHECKPOINTS, DOWNLOADS, QUALITY, REFERENCE, RESULTS, main, progress, set_up_jax
 
 

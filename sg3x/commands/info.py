@@ -72,14 +72,15 @@ def _title(path: Path, config: Any) -> str:
 
 
 def _generator_table(config: Any) -> Any:
-    import jax
     import numpy as np
+    from flax import nnx
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from sg3x.networks import init_generator, layer_schedule
+    from sg3x.networks import Generator, definition, layer_schedule
+    from sg3x.networks.naming import expected
 
-    params, _ = jax.eval_shape(lambda: init_generator(jax.random.key(0), config))
+    params = expected(definition(Generator, config), nnx.Param)
     sizes = {name: int(np.prod(x.shape)) for name, x in params.items()}
 
     def count(prefix: str) -> int:
@@ -113,14 +114,15 @@ def _generator_table(config: Any) -> Any:
 
 
 def _discriminator_table(config: Any) -> Any:
-    import jax
     import numpy as np
+    from flax import nnx
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from sg3x.networks import init_discriminator
+    from sg3x.networks import Discriminator, definition
+    from sg3x.networks.naming import expected
 
-    params = jax.eval_shape(lambda: init_discriminator(jax.random.key(0), config))
+    params = expected(definition(Discriminator, config), nnx.Param)
     sizes = {name: int(np.prod(x.shape)) for name, x in params.items()}
     table = Table(title="Discriminator", title_justify="left", show_footer=True, box=SIMPLE_HEAD)
     table.add_column("block", "total")

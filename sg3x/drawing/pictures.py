@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import jax
 import numpy as np
+
+from sg3x.drawing.drawable import Drawable
+from sg3x.networks import Generator, on_devices
 
 
 def seed_latents(seeds: Sequence[int], z_dim: int) -> np.ndarray:
@@ -50,7 +52,7 @@ def _scaled(images: np.ndarray) -> np.ndarray:
 
 
 def draw(
-    generator: Any,
+    generator: Drawable,
     ws: np.ndarray,
     *,
     batch: int = 8,
@@ -74,7 +76,7 @@ def draw(
 
 
 def sample_images(
-    generator: Any,
+    generator: Drawable,
     seeds: Sequence[int],
     *,
     batch: int,
@@ -96,14 +98,13 @@ def sample_images(
         yield from (pictures[i : i + batch] for i in range(0, len(chunk), batch))
 
 
-def on_all_devices(generator: Any, batch: int, pictures: int) -> tuple[Any, int]:
-    """The generator with a batch on each device of this process, or on as many as there are batches, if it knows how; and how
-    many pictures it then computes at once."""
-    spread = getattr(generator, "spread", None)
-    if spread is None or jax.local_device_count() == 1:
+def on_all_devices(generator: Drawable, batch: int, pictures: int) -> tuple[Drawable, int]:
+    """A `Generator` with a batch on each device of this process, or on as many as there are batches; and how many pictures it
+    then computes at once."""
+    if not isinstance(generator, Generator) or jax.local_device_count() == 1:
         return generator, batch
     devices = max(1, min(jax.local_device_count(), -(-pictures // batch)))
-    return spread(devices), batch * devices
+    return on_devices(generator, devices), batch * devices
 
 
 def _check_batch(batch: int) -> None:

@@ -8,17 +8,16 @@ what StyleGAN3 (section 2) finds to glue detail to pixel coordinates.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
-from sg3x.networks.fourier_input import fourier_input
-from sg3x.networks.layers import LRELU_GAIN, LRELU_SLOPE, Params, dense, modulated_conv2d
-from sg3x.networks.model import Generator
-from sg3x.networks.schedule import GeneratorConfig, layer_schedule
+from sg3x.networks import Generator, SynthesisLayer, SynthesisNetwork, modulated_conv2d
+from sg3x.networks.compiled import compiled
+from sg3x.networks.equalized import LRELU_GAIN, LRELU_SLOPE, float32
 from sg3x.ops.upfirdn2d import upsample2d
 
 _BILINEAR = np.array([1.0, 3.0, 3.0, 1.0], np.float32) / 8
@@ -26,54 +25,76 @@ _NOISE = 0.1  # of the layer's magnitude; StyleGAN2 learns it per layer, and lan
 _SEED = 2020
 
 
-class PlainGenerator:
-    """A `Generator` whose synthesis is `plain_synthesis`; offers what pictures and metrics ask of one."""
+class PlainGenerator(nnx.Module):
+    """A generator's weights with `PlainSynthesis`; offers what pictures and metrics ask of one."""
 
     def __init__(self, generator: Generator) -> None:
-        self._generator = generator
-        self.z_dim, self.resolution = generator.z_dim, generator.resolution
+        self.config = generator.config
+        self.mapping = generator.mapping
+        self.synthesis = PlainSynthesis(generator.synthesis)
 
-    def mapping(
+    @property
+    def z_dim(self) -> int:
+        return self.config.z_dim
+
+    @property
+    def resolution(self) -> int:
+        return self.config.img_resolution
+
+    @property
+    def w_avg(self) -> np.ndarray:
+        """float32[w_dim], the running mean of w."""
+        assert self.mapping.w_avg is not None
+        return np.asarray(self.mapping.w_avg[...])
+
+    def __call__(
         self, z: Any, c: Any = None, truncation_psi: float = 1.0, truncation_cutoff: int | None = None
     ) -> jax.Array:
-        """As the generator's."""
-        return self._generator.mapping(z, c, truncation_psi, truncation_cutoff)
-
-    def synthesis(self, ws: Any, transform: Any = None) -> jax.Array:
-        """Pictures float32[N, R, R, channels]; arguments as `Generator.synthesis`."""
-        g = self._generator
-        transform = jnp.asarray(np.eye(3) if transform is None else transform, jnp.float32)
-        return plain_synthesis(g.config, g.params, g.buffers, jnp.asarray(ws, jnp.float32), transform)
+        """Pictures float32[N, R, R, channels] of latents z[N, z_dim]."""
+        return self.synthesis(self.mapping(z, c, truncation_psi, truncation_cutoff))
 
 
-@partial(jax.jit, static_argnums=0)
-def plain_synthesis(
-    config: GeneratorConfig, params: Params, buffers: Params, ws: jax.Array, transform: jax.Array
-) -> jax.Array:
-    """Pictures float32[N, R, R, channels] of ws float32[N, num_ws, w_dim] by StyleGAN2's plain operations."""
-    schedule = layer_schedule(config)
-    spec = schedule.input
-    side = int(spec.sampling_rate)
-    x = fourier_input(
-        params, buffers, ws[:, 0], size=(side, side), sampling_rate=spec.sampling_rate, bandwidth=spec.bandwidth,
-        transform=transform,
-    )  # fmt: skip
-    for i, layer in enumerate(schedule.layers):
-        name = f"synthesis.{layer.name}"
-        styles = dense(params, f"{name}.affine", ws[:, i + 1])
-        if layer.is_torgb:
-            styles = styles / np.sqrt(layer.in_channels * layer.conv_kernel**2).item()
-        x = modulated_conv2d(
-            x, params[f"{name}.weight"], styles, demodulate=not layer.is_torgb, padding=(layer.conv_kernel - 1) // 2,
-            input_gain=_own_gain(x),
-        )  # fmt: skip
-        if (up := layer.out_sampling_rate // layer.in_sampling_rate) > 1:
-            x = upsample2d(x, _BILINEAR, up)
-        x = x + params[f"{name}.bias"]
-        if not layer.is_torgb:
-            x = x + _NOISE * _fixed_noise(i, x.shape[1])
-            x = jnp.where(x > 0, x, LRELU_SLOPE * x) * LRELU_GAIN
-    return x * config.output_scale
+class PlainSynthesis(nnx.Module):
+    """The layers of a `SynthesisNetwork`, computed by StyleGAN2's plain operations."""
+
+    def __init__(self, network: SynthesisNetwork) -> None:
+        self.network = network
+
+    def __call__(self, ws: Any, transform: Any = None) -> jax.Array:
+        """Pictures float32[N, R, R, channels] of ws float32[N, num_ws, w_dim]; arguments as `SynthesisNetwork`'s."""
+        return _synthesize(self, float32(ws), float32(np.eye(3) if transform is None else transform))
+
+
+@compiled()
+def _synthesize(plain: PlainSynthesis, ws: jax.Array, transform: jax.Array) -> jax.Array:
+    network = plain.network
+    side = int(network.input.spec.sampling_rate)
+    x = network.input(ws[:, 0], transform, size=(side, side))
+    for i, layer in enumerate(network.layers):
+        x = _plain_layer(layer, i, x, ws[:, i + 1])
+    return x * network.config.output_scale
+
+
+def _plain_layer(layer: SynthesisLayer, number: int, x: jax.Array, w: jax.Array) -> jax.Array:
+    spec = layer.spec
+    styles = layer.affine(w)
+    if spec.is_torgb:
+        styles = styles / np.sqrt(spec.in_channels * spec.conv_kernel**2).item()
+    x = modulated_conv2d(
+        x,
+        layer.weight[...],
+        styles,
+        demodulate=not spec.is_torgb,
+        padding=(spec.conv_kernel - 1) // 2,
+        input_gain=_own_gain(x),
+    )
+    if (up := spec.out_sampling_rate // spec.in_sampling_rate) > 1:
+        x = upsample2d(x, _BILINEAR, up)
+    x = x + layer.bias[...]
+    if spec.is_torgb:
+        return x
+    x = x + _NOISE * _fixed_noise(number, x.shape[1])
+    return jnp.where(x > 0, x, LRELU_SLOPE * x) * LRELU_GAIN
 
 
 def _own_gain(x: jax.Array) -> jax.Array:

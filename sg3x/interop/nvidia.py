@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
+import jax.numpy as jnp
 import numpy as np
 
 from sg3x.interop.options import discriminator_config, generator_config
@@ -22,9 +22,10 @@ from sg3x.interop.statedict import (
     to_reference_layout,
 )
 from sg3x.interop.unpickle import UnsafePickleError
-from sg3x.networks.discriminator import init_discriminator
-from sg3x.networks.generator import init_generator
-from sg3x.networks.model import Discriminator, Generator
+from sg3x.networks.discriminator import Discriminator
+from sg3x.networks.generator import Generator
+from sg3x.networks.naming import bind, definition
+from sg3x.networks.variables import Transform
 
 __all__ = [
     "NvidiaNetworks",
@@ -50,13 +51,14 @@ def generator_from_state_dict(state_dict: Mapping[str, Any], **init_kwargs: Any)
     """
     config = generator_config(init_kwargs)
     state = flattened(state_dict)
-    params, buffers = jax.eval_shape(lambda: init_generator(jax.random.key(0), config))
-    values = params_from_state_dict(state, {**params, **buffers})
+    defined = definition(Generator, config)
+    values = params_from_state_dict(state, defined[1])
     check_generator_filters(state, config)
+    generator: Generator = bind(defined, values)
     transform = state.get(TRANSFORM)
-    if transform is not None and np.array_equal(transform, np.eye(3)):
-        transform = None
-    return Generator(config, {k: values[k] for k in params}, {k: values[k] for k in buffers}, transform)
+    if transform is not None and not np.array_equal(transform, np.eye(3)):
+        generator.synthesis.input.transform = Transform(jnp.asarray(transform, jnp.float32).reshape(3, 3))
+    return generator
 
 
 def discriminator_from_state_dict(state_dict: Mapping[str, Any], **init_kwargs: Any) -> Discriminator:
@@ -66,10 +68,11 @@ def discriminator_from_state_dict(state_dict: Mapping[str, Any], **init_kwargs: 
     """
     config = discriminator_config(init_kwargs)
     state = flattened(state_dict)
-    params = jax.eval_shape(lambda: init_discriminator(jax.random.key(0), config))
-    values = params_from_state_dict(state, params)
+    defined = definition(Discriminator, config)
+    values = params_from_state_dict(state, defined[1])
     check_discriminator_filters(state)
-    return Discriminator(config, values)
+    discriminator: Discriminator = bind(defined, values)
+    return discriminator
 
 
 @dataclass(frozen=True)

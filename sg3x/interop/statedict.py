@@ -8,11 +8,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import flatten_dict
 
 from sg3x.networks.discriminator import BLUR
-from sg3x.networks.generator import layer_filters
-from sg3x.networks.layers import Params
+from sg3x.networks.naming import Params, differences, refuse
 from sg3x.networks.schedule import GeneratorConfig, layer_schedule
+from sg3x.networks.synthesis import layer_filters
 
 # Follow from the configuration: checked against it, not kept.
 FILTER_SUFFIXES = (".up_filter", ".down_filter", ".resample_filter")
@@ -42,16 +43,16 @@ def to_reference_layout(name: str, value: np.ndarray) -> np.ndarray:
     return value
 
 
-def flattened(state_dict: Mapping[str, Any], prefix: str = "") -> dict[str, np.ndarray]:
+def flattened(state_dict: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """{"mapping": {"fc0": {"weight": x}}} or {"mapping.fc0.weight": x} as the latter, values as numpy arrays."""
-    flat: dict[str, np.ndarray] = {}
-    for name, value in state_dict.items():
-        if isinstance(value, Mapping):
-            flat |= flattened(value, f"{prefix}{name}.")
-        else:
-            value = value.detach().cpu() if hasattr(value, "detach") else value  # a torch tensor
-            flat[prefix + name] = np.asarray(value)
-    return flat
+    flat = flatten_dict(_as_dicts(state_dict), sep=".")
+    # detach: a torch tensor
+    return {name: np.asarray(x.detach().cpu() if hasattr(x, "detach") else x) for name, x in flat.items()}
+
+
+def _as_dicts(values: Mapping[Any, Any]) -> dict[str, Any]:
+    """Any kind of mapping, at any depth, as the dicts under text that Flax knows."""
+    return {str(name): _as_dicts(x) if isinstance(x, Mapping) else x for name, x in values.items()}
 
 
 def params_from_state_dict(state: Mapping[str, np.ndarray], expected: Mapping[str, jax.ShapeDtypeStruct]) -> Params:
@@ -65,15 +66,9 @@ def params_from_state_dict(state: Mapping[str, np.ndarray], expected: Mapping[st
                 ours[name] = to_our_layout(name, value)
             except ValueError:
                 problems.append(f"{name} has shape {value.shape}, which cannot be a weight's")
-    problems += [f"missing {name}" for name in sorted(expected.keys() - state.keys())]
-    problems += [f"unexpected {name}" for name in sorted(ours.keys() - expected.keys())]
-    problems += [
-        f"{name} has shape {ours[name].shape} in our layout, expected {expected[name].shape}"
-        for name in sorted(expected.keys() & ours.keys())
-        if ours[name].shape != expected[name].shape
-    ]
-    if problems:
-        raise ValueError("the state dict does not fit the configuration:\n  " + "\n  ".join(problems))
+    wanted = {name: x for name, x in expected.items() if name in ours or name not in state}
+    problems += differences(ours, wanted)
+    refuse(problems, "the state dict does not fit the configuration (shapes in sg3x's layout)")
     return {name: jnp.asarray(ours[name], jnp.float32) for name in expected}
 
 
@@ -100,5 +95,4 @@ def _check_filters(state: Mapping[str, np.ndarray], designed: Mapping[str, np.nd
             problems.append(f"{name} has shape {taps.shape}, expected {None if expected is None else expected.shape}")
         elif not np.allclose(taps, expected, rtol=0, atol=_FILTER_ATOL):
             problems.append(f"{name} differs by {np.abs(taps - expected).max():.3g}")
-    if problems:
-        raise ValueError("the filters do not follow from the configuration:\n  " + "\n  ".join(problems))
+    refuse(problems, "the filters do not follow from the configuration")

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from sg3x.drawing.drawable import Drawable
 from sg3x.drawing.motion import rotation_input, translation_input
 from sg3x.drawing.pictures import seed_latents
 from sg3x.metrics.transforms import pseudo_rotate, rotate, translate_fractional, translate_integer
@@ -36,7 +37,7 @@ class Motion:
 
 
 def equivariance(
-    generator: Any,
+    generator: Drawable,
     *,
     num_samples: int = 256,
     batch: int = BATCH,
@@ -46,7 +47,7 @@ def equivariance(
     translate_max: float = TRANSLATE_MAX,
     rotate_max: float = ROTATE_MAX,
 ) -> dict[str, float]:
-    """EQ-T, EQ-T_frac and EQ-R in dB of an `sg3x.networks.model.Generator`, deterministic by seed.
+    """EQ-T, EQ-T_frac and EQ-R in dB of an `sg3x.networks.Generator`, deterministic by seed.
 
     Sample i has the latent of seed first_seed + i; each batch is moved by one draw of (first_seed, batch number), so the
     result depends on `batch` a little, as the reference's does. The paper uses 50,000 samples; a few hundred give
@@ -87,7 +88,7 @@ def draw_motion(seed: int, number: int, translate_max: float, rotate_max: float)
 
 
 def measure_equivariance(
-    generator: Any,
+    generator: Drawable,
     batches: Iterable[tuple[np.ndarray, np.ndarray | None]],
     motions: Iterable[Motion],
     metrics: Sequence[str] = METRICS,
@@ -108,7 +109,9 @@ def measure_equivariance(
     return {name: psnr(error[name], count[name]) for name in metrics}
 
 
-def _pairs(generator: Any, ws: Any, original: Any, motion: Motion, name: str) -> Iterator[tuple[Any, Any, np.ndarray]]:
+def _pairs(
+    generator: Drawable, ws: Any, original: Any, motion: Motion, name: str
+) -> Iterator[tuple[Any, Any, np.ndarray]]:
     """(what the generator draws with its coordinates moved, the original moved ideally, mask) for one metric."""
     if name == "eq_r":
         drawn = _drawn(generator, ws, rotation_input(motion.angle))
@@ -126,7 +129,7 @@ def _pairs(generator: Any, ws: Any, original: Any, motion: Motion, name: str) ->
         yield _drawn(generator, ws, translation_input(*motion.fractional)), reference, mask
 
 
-def _drawn(generator: Any, ws: Any, matrix: np.ndarray) -> Any:
+def _drawn(generator: Drawable, ws: Any, matrix: np.ndarray) -> Any:
     """All of a batch under one transform, by the program that `sg3x.drawing.pictures.draw` runs for films too."""
     return generator.synthesis(ws, transform=np.broadcast_to(matrix, (len(ws), 3, 3)))
 

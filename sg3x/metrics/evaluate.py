@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from sg3x.drawing.drawable import Drawable
 from sg3x.drawing.pictures import sample_images
 from sg3x.drawing.plain import PlainGenerator
 from sg3x.metrics.equivariance import BATCH, METRICS, equivariance
@@ -20,6 +21,7 @@ from sg3x.metrics.path_length import embedding, mean_path_length, path_lengths
 from sg3x.metrics.precision_recall import density_coverage, precision_recall
 from sg3x.metrics.score import Reference, check_extractor, load_reference, rounded, score_features
 from sg3x.metrics.spectrum import SpectrumSum, decibel_ratio, spectrum_scores
+from sg3x.networks import Generator
 
 Flat = dict[str, float | int | str]
 _FEW_FOR_MANIFOLDS = 1000  # below this, precision, recall, density and coverage move with the count
@@ -87,14 +89,14 @@ class Evaluation:
     neighbours: dict[str, list[dict[str, Any]]]
 
 
-def score_generator(generator: Any, scoring: Scoring, *, progress: Progress | None = None) -> Flat:
+def score_generator(generator: Drawable, scoring: Scoring, *, progress: Progress | None = None) -> Flat:
     """Flat JSON for `dvc metrics`: the score of a segment. ``progress`` is called with (samples done, all)."""
     rows = [scoring.extractor.features(images) for images in _samples(generator, scoring, progress)]
     return {**score_features(np.concatenate(rows), scoring.reference), "first_seed": scoring.seeds.start}
 
 
 def evaluate_generator(
-    generator: Any,
+    generator: Generator,
     scoring: Scoring,
     *,
     equivariance_samples: int,
@@ -139,7 +141,7 @@ def _check_counts(scoring: Scoring) -> None:
         )
 
 
-def _samples(generator: Any, scoring: Scoring, progress: Progress | None) -> Iterator[np.ndarray]:
+def _samples(generator: Drawable, scoring: Scoring, progress: Progress | None) -> Iterator[np.ndarray]:
     """uint8[n, R, R, 3] batches of the seeds' pictures; counted when whoever takes them asks for the next."""
     done = 0
     for images in sample_images(generator, scoring.seeds, batch=scoring.batch):
@@ -150,7 +152,7 @@ def _samples(generator: Any, scoring: Scoring, progress: Progress | None) -> Ite
 
 
 def _features_and_spectrum(
-    generator: Any, scoring: Scoring, progress: Progress | None
+    generator: Drawable, scoring: Scoring, progress: Progress | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """float32[N, D] and float64[R/2] of the pictures of the seeds, which are drawn once and not kept."""
     rows: list[np.ndarray] = []
@@ -181,14 +183,14 @@ def _manifolds(reference: Reference, features: np.ndarray, found: Memorisation, 
     return {f"{name}{suffix}": rounded(value) for name, value in values.items() if value is not None}
 
 
-def _smoothness(generator: Any, scoring: Scoring, lpips_path: str | None, pairs: int) -> Flat:
+def _smoothness(generator: Drawable, scoring: Scoring, lpips_path: str | None, pairs: int) -> Flat:
     name, embed, sha256 = embedding(scoring.extractor, lpips_path)
     lengths = path_lengths(generator, embed, pairs=pairs, first_seed=scoring.seeds.start, batch=scoring.batch)
     found: Flat = {name: rounded(mean_path_length(lengths)), "num_paths": pairs}
     return found | ({"lpips_sha256": sha256} if sha256 else {})
 
 
-def _equivariance(generator: Any, samples: int, first_seed: int) -> Flat:
+def _equivariance(generator: Generator, samples: int, first_seed: int) -> Flat:
     """EQ-T, EQ-T_frac and EQ-R, and EQ-T of the same weights without the alias-free parts to compare with.
 
     A perfect one, infinitely many dB, has no place in JSON and is left out; so is EQ-R of pictures below 32 pixels, where

@@ -16,14 +16,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from flax import nnx
 
+from sg3x.drawing.drawable import Drawable
 from sg3x.drawing.pictures import seed_latents
 from sg3x.files.fingerprint import hash_file
 from sg3x.metrics.extractor import Extractor, Progress
-from sg3x.networks.model import Generator
+from sg3x.networks import Buffer, Generator, bind, definition, flat
 
 EPSILON = 1e-4
 _LARGEST = 256  # pictures are averaged down to this before LPIPS, as in StyleGAN's code
@@ -33,7 +34,7 @@ Embed = Callable[[np.ndarray], np.ndarray]
 
 
 def path_lengths(
-    generator: Any,
+    generator: Drawable,
     embed: Embed,
     *,
     pairs: int,
@@ -44,7 +45,7 @@ def path_lengths(
     """d / eps² of each pair: float64[pairs].
 
     Args:
-        generator: an `sg3x.networks.model.Generator`, which is run in float32 whatever it was trained in: bfloat16 rounds
+        generator: an `sg3x.networks.Generator`, which is run in float32 whatever it was trained in: bfloat16 rounds
             by more than the step changes.
         embed: what the distance is measured in.
         pairs: how many; pair i goes from the latent of seed first_seed + 2i towards that of the next seed.
@@ -68,14 +69,16 @@ def path_lengths(
     return np.concatenate(found)
 
 
-def _in_float32(generator: Any) -> Any:
+def _in_float32(generator: Drawable) -> Drawable:
     if not isinstance(generator, Generator) or generator.config.activation_dtype == "float32":
         return generator
     config = replace(generator.config, activation_dtype="float32")
-    return Generator(config, generator.params, generator.buffers, generator.transform)
+    exact: Generator = bind(definition(Generator, config), flat(generator, nnx.Param), flat(generator, Buffer))
+    exact.synthesis.input.transform = generator.synthesis.input.transform
+    return exact
 
 
-def _embedded(generator: Any, embed: Embed, ws: np.ndarray) -> np.ndarray:
+def _embedded(generator: Drawable, embed: Embed, ws: np.ndarray) -> np.ndarray:
     # Neither rounded nor clipped to whole values: the step is far smaller than one of them.
     pictures = np.asarray(generator.synthesis(ws), np.float32) * np.float32(127.5) + np.float32(127.5)
     return np.asarray(embed(pictures), np.float64)

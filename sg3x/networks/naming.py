@@ -56,14 +56,16 @@ def bind(defined: Definition, *arrays: Mapping[str, Any]) -> Any:
     return nnx.merge(graphdef, unflatten_dict({name: given[name] for name in wanted}, sep="."))
 
 
-def differences(given: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """One line for each name that is missing, unexpected, or of another shape."""
+def differences(given: Mapping[str, Any], wanted: Mapping[str, Any], *, dtypes: bool = False) -> list[str]:
+    """One line for each name that is missing, unexpected, or of another shape; with `dtypes` or of another dtype."""
     lines = [f"missing {name}" for name in sorted(wanted.keys() - given.keys())]
     lines += [f"unexpected {name}" for name in sorted(given.keys() - wanted.keys())]
     for name in sorted(wanted.keys() & given.keys()):
         ours, theirs = tuple(wanted[name].shape), tuple(given[name].shape)
         if ours != theirs:
-            lines.append(f"{name} has shape {list(theirs)}, expected {list(ours)}")
+            lines.append(f"{name} has shape {theirs}, expected {ours}")
+        elif dtypes and wanted[name].dtype != given[name].dtype:
+            lines.append(f"{name} is {given[name].dtype}, expected {wanted[name].dtype}")
     return lines
 
 
@@ -72,7 +74,7 @@ def refuse_differences(given: Mapping[str, Any], wanted: Mapping[str, Any], what
     refuse(differences(given, wanted), f"the {what} do not fit the configuration")
 
 
-def refuse(problems: Iterable[str], summary: str) -> None:
-    """Raises one ValueError that lists every problem, if there is one."""
+def refuse(problems: Iterable[str], summary: str, error: type[ValueError] = ValueError) -> None:
+    """Raises one error that lists every problem, if there is one."""
     if lines := list(problems):
-        raise ValueError(f"{summary}:\n  " + "\n  ".join(lines))
+        raise error(f"{summary}:\n  " + "\n  ".join(lines))

@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from sg3x.files.atomic import atomic_folder
-from sg3x.networks.discriminator import DiscriminatorConfig, init_discriminator
-from sg3x.networks.generator import init_generator
-from sg3x.networks.layers import Params
-from sg3x.networks.model import Discriminator, Generator
+from sg3x.networks.discriminator import Discriminator, DiscriminatorConfig
+from sg3x.networks.generator import Generator
+from sg3x.networks.naming import Definition, Params, bind, definition, differences, flat, refuse
 from sg3x.networks.schedule import GeneratorConfig
+from sg3x.networks.variables import Buffer, Transform
 
 WEIGHTS = "generator.safetensors"
 TRAINING_WEIGHTS = "training_generator.safetensors"
@@ -52,16 +52,16 @@ def save_networks(folder: Path, networks: StoredNetworks) -> None:
     """Writes everything that `load_networks` gives back; generators must share a configuration."""
     generator, training, discriminator = networks.generator, networks.training_generator, networks.discriminator
     config = {"format": 1, "generator": generator.config.to_dict(), "about": networks.about}
-    files = {WEIGHTS: {**generator.params, **generator.buffers}}
-    if generator.transform is not None:
-        config["transform"] = generator.transform.tolist()
+    files = {WEIGHTS: _weights(generator)}
+    if (transform := generator.synthesis.input.transform) is not None:
+        config["transform"] = np.asarray(transform[...], np.float32).tolist()
     if training is not None:
         if training.config != generator.config:
             raise ValueError("the training generator and its average have different configurations")
-        files[TRAINING_WEIGHTS] = {**training.params, **training.buffers}
+        files[TRAINING_WEIGHTS] = _weights(training)
     if discriminator is not None:
         config["discriminator"] = discriminator.config.to_dict()
-        files[DISCRIMINATOR_WEIGHTS] = discriminator.params
+        files[DISCRIMINATOR_WEIGHTS] = _weights(discriminator)
     with atomic_folder(Path(folder)) as partial:
         for name, tensors in files.items():
             (partial / name).write_bytes(_to_bytes(tensors))
@@ -89,9 +89,14 @@ def load_networks(folder: str | Path) -> StoredNetworks:
             shape = DiscriminatorConfig.from_dict(config["discriminator"])
         except (TypeError, ValueError) as error:
             raise ValueError(f"{folder / CONFIG} has no valid discriminator: {error}") from None
-        params = jax.eval_shape(lambda: init_discriminator(jax.random.key(0), shape))
-        discriminator = Discriminator(shape, _tensors(folder, DISCRIMINATOR_WEIGHTS, params))
+        defined = definition(Discriminator, shape)
+        discriminator = bind(defined, _tensors(folder, DISCRIMINATOR_WEIGHTS, defined))
     return StoredNetworks(_generator(folder, config, WEIGHTS), training, discriminator, config.get("about", {}))
+
+
+def _weights(network: nnx.Module) -> Params:
+    """All that the configuration does not say, but a stranger's transform: parameters and buffers."""
+    return {**flat(network, nnx.Param), **flat(network, Buffer)}
 
 
 def _to_bytes(tensors: Mapping[str, Any]) -> bytes:
@@ -116,23 +121,22 @@ def _generator(folder: Path, config: dict[str, Any], file: str) -> Generator:
         shape = GeneratorConfig.from_dict(config["generator"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder} holds no network: {error}") from None
-    params, buffers = jax.eval_shape(lambda: init_generator(jax.random.key(0), shape))
-    arrays = _tensors(folder, file, {**params, **buffers})
+    defined = definition(Generator, shape)
+    generator: Generator = bind(defined, _tensors(folder, file, defined))
     transform = config.get("transform") if file == WEIGHTS else None
-    return Generator(shape, {n: arrays[n] for n in params}, {n: arrays[n] for n in buffers}, transform)
+    if transform is not None:
+        generator.synthesis.input.transform = Transform(jnp.asarray(transform, jnp.float32).reshape(3, 3))
+    return generator
 
 
-def _tensors(folder: Path, file: str, expected: Mapping[str, jax.ShapeDtypeStruct]) -> Params:
-    """The arrays of one file, exactly those expected."""
+def _tensors(folder: Path, file: str, defined: Definition) -> Params:
+    """The arrays of one file, exactly those of the definition."""
     try:
         tensors = load_file(folder / file)
     except FileNotFoundError:
         raise ValueError(f"{folder / file} is not there: {_GET_IT}") from None
     except SafetensorError as error:
         raise ValueError(f"{folder} is damaged: {file}: {error}") from None
-    shapes = {name: tuple(x.shape) for name, x in expected.items()}
-    found = {name: x.shape for name, x in tensors.items()}
-    if found != shapes:
-        names = sorted(n for n in found.keys() | shapes.keys() if found.get(n) != shapes.get(n))
-        raise ValueError(f"{folder}: {file} does not fit {CONFIG}: weights do not fit: {', '.join(names)}")
-    return {name: jnp.asarray(tensors[name]) for name in expected}
+    wanted = defined[1]
+    refuse(differences(tensors, wanted), f"{folder}: {file} does not fit {CONFIG}: weights do not fit")
+    return {name: jnp.asarray(tensors[name]) for name in wanted}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
 
 import numpy as np
 
+from sg3x.drawing.drawable import Drawable
 from sg3x.drawing.pictures import draw, seed_latents
 from sg3x.render.images import image_grid
 from sg3x.render.seeds import mixed_ws
@@ -18,7 +18,7 @@ PSIS = (0.0, 0.3, 0.5, 0.7, 0.85, 1.0, 1.2)
 
 
 def truncation_sheet(
-    generator: Any, seeds: Sequence[int], *, batch: int, size: int, psis: Sequence[float] = PSIS
+    generator: Drawable, seeds: Sequence[int], *, batch: int, size: int, psis: Sequence[float] = PSIS
 ) -> np.ndarray:
     """A row per seed, from the mean picture (psi 0) to beyond what was trained (psi > 1)."""
     z = seed_latents(seeds, generator.z_dim)
@@ -35,7 +35,7 @@ def truncation_sheet(
 
 
 def mixing_sheet(
-    generator: Any, rows: Sequence[int], columns: Sequence[int], *, batch: int, size: int, truncation_psi: float
+    generator: Drawable, rows: Sequence[int], columns: Sequence[int], *, batch: int, size: int, truncation_psi: float
 ) -> np.ndarray:
     """Each picture takes the coarse layers from its row's seed and the fine ones from its column's.
 
@@ -64,7 +64,7 @@ def mixing_sheet(
 
 
 def walk_grid(
-    generator: Any,
+    generator: Drawable,
     loops: Sequence[Sequence[int]],
     *,
     frames: int,
@@ -90,7 +90,7 @@ def _in_rows(pictures: Iterable[np.ndarray], columns: int) -> Iterator[list[np.n
         yield row
 
 
-def moved(generator: Any, ws: np.ndarray, transforms: Sequence[np.ndarray], *, batch: int = 16) -> np.ndarray:
+def moved(generator: Drawable, ws: np.ndarray, transforms: Sequence[np.ndarray], *, batch: int = 16) -> np.ndarray:
     """uint8[T, R, R, C]: one picture (ws float32[1, num_ws, w_dim]) under each of the input transforms float[3, 3]."""
     many = np.repeat(ws, len(transforms), axis=0)
     return np.stack(list(draw(generator, many, batch=batch, transform=np.stack(transforms))))

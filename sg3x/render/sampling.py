@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from sg3x.drawing.drawable import Drawable
 from sg3x.drawing.pictures import sample_images
 from sg3x.render.images import image_grid
 
 
 def sample_grid(
-    generator: Any,
+    generator: Drawable,
     *,
     first_seed: int,
     columns: int,

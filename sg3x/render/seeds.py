@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
 from sg3x.drawing import pictures
+from sg3x.drawing.drawable import Drawable
 from sg3x.drawing.motion import rotation_input, translation_input
 from sg3x.drawing.pictures import to_uint8_truncated
 from sg3x.render.walk import walk_keyframes
@@ -68,7 +68,7 @@ def user_transform(translate: tuple[float, float], degrees: float) -> np.ndarray
 
 
 def seed_ws(
-    generator: Any,
+    generator: Drawable,
     seeds: Sequence[int],
     *,
     class_index: int | None = None,
@@ -91,7 +91,7 @@ def mixed_ws(ws: np.ndarray, styles: np.ndarray, layers: Sequence[int]) -> np.nd
 
 
 def draw(
-    generator: Any, ws: np.ndarray, *, transform: np.ndarray | None = None, batch: int = 8
+    generator: Drawable, ws: np.ndarray, *, transform: np.ndarray | None = None, batch: int = 8
 ) -> Iterator[np.ndarray]:
     """As `sg3x.drawing.pictures.draw`, with the bytes that NVIDIA's tools give; few pictures are one smaller batch."""
     batch = min(batch, max(len(ws), 1))

@@ -6,11 +6,10 @@ where it is glued to pixels, of vertical ones.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from PIL import Image
 
+from sg3x.drawing.drawable import Drawable
 from sg3x.drawing.motion import rotation_input, translation_input
 from sg3x.render.explore import moved, side_by_side
 from sg3x.render.images import enlarge
@@ -21,7 +20,7 @@ _TRAVEL = 0.25  # of the picture's side, over the whole scan
 _CIRCLE = 0.09  # radius of the film's circular motion, of the picture's side
 
 
-def slit_scan(generator: Any, ws: np.ndarray, *, steps: int, row: int) -> np.ndarray:
+def slit_scan(generator: Drawable, ws: np.ndarray, *, steps: int, row: int) -> np.ndarray:
     """uint8[steps, W, C]: one row of pixels of the picture while it slides right by a quarter of its side."""
     offsets = (np.arange(steps) / max(steps - 1, 1) - 0.5) * _TRAVEL
     frames = moved(generator, ws, [translation_input(float(offset), 0.0) for offset in offsets])
@@ -46,7 +45,7 @@ def detail(scan: np.ndarray) -> np.ndarray:
 
 
 def sticking_sheet(
-    generator: Any, plain: Any, ws: np.ndarray, *, size: int, decibels: tuple[float | None, float | None]
+    generator: Drawable, plain: Drawable, ws: np.ndarray, *, size: int, decibels: tuple[float | None, float | None]
 ) -> np.ndarray:
     """The model and its plain variant, each: picture, slit scan, the scan's fine detail.
 
@@ -71,7 +70,9 @@ def sticking_sheet(
     return sheet.finish()
 
 
-def _add_row(sheet: Sheet, name: str, network: Any, ws: np.ndarray, row: int, size: int, value: float | None) -> None:
+def _add_row(
+    sheet: Sheet, name: str, network: Drawable, ws: np.ndarray, row: int, size: int, value: float | None
+) -> None:
     """Heading, picture, slit scan and its detail of one network."""
     sheet.space(14)
     sheet.words(name + (f": EQ-T {value:.1f} dB" if value is not None else ""), size=15, bold=True)
@@ -88,7 +89,9 @@ def _add_row(sheet: Sheet, name: str, network: Any, ws: np.ndarray, row: int, si
     sheet.space(26)
 
 
-def motion_film(generator: Any, plain: Any, ws: np.ndarray, *, frames: int, size: int, rotate: bool) -> np.ndarray:
+def motion_film(
+    generator: Drawable, plain: Drawable, ws: np.ndarray, *, frames: int, size: int, rotate: bool
+) -> np.ndarray:
     """A closed film uint8[frames, H, W, 3]: model and plain variant on a circle of sub-pixel steps, and, for
     configuration R, both turned once around."""
     turns = 2 * np.pi * np.arange(frames) / frames

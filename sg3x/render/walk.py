@@ -6,10 +6,10 @@ Shoemake 1985, "Animating rotation with quaternion curves", for slerp; Karras et
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
 
 import numpy as np
 
+from sg3x.drawing.drawable import Drawable
 from sg3x.drawing.pictures import seed_latents
 
 _STEPS = 256  # points per segment at which its length is measured
@@ -17,24 +17,8 @@ _PARALLEL = 1e-6  # radians: below this a straight line and the arc agree to flo
 _NONE = 1e-12  # length of w - w_avg, relative to the loop's longest, that has no direction left
 
 
-class Generator(Protocol):
-    """What a walk asks of a network; arrays in, arrays out."""
-
-    @property
-    def z_dim(self) -> int: ...
-
-    @property
-    def w_avg(self) -> np.ndarray:
-        """float32[w_dim]"""
-        ...
-
-    def mapping(self, z: Any, c: Any, truncation_psi: float, truncation_cutoff: int | None) -> Any:
-        """float32[N, z_dim], labels or None -> float32[N, num_ws, w_dim]."""
-        ...
-
-
 def walk_keyframes(
-    generator: Generator,
+    generator: Drawable,
     seeds: Sequence[int],
     *,
     truncation_psi: float = 1.0,

@@ -19,6 +19,8 @@ import numpy as np
 from sg3x.files.atomic import atomic_folder, atomic_write
 from sg3x.files.fingerprint import hash_file
 from sg3x.files.tables import Rows, format_tsv, parse_tsv
+from sg3x.networks import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, bind, definition
+from sg3x.networks.naming import differences, refuse
 from sg3x.training.state import State
 
 FORMAT = 1
@@ -86,6 +88,26 @@ def load_checkpoint(path: Path, template: State | None = None) -> tuple[State, d
     return state, meta, parse_tsv((path / "history.tsv").read_text())
 
 
+def load_averaged(path: Path) -> tuple[Generator, dict[str, Any], History]:
+    """The averaged generator with the training run's buffers, the checkpoint's meta and history."""
+    state, meta, history = load_checkpoint(path)
+    config = GeneratorConfig.from_dict(meta["generator"])
+    return _bound(path, Generator, config, {**state["g_ema"], **state["g_buffers"]}), meta, history
+
+
+def load_discriminator(path: Path) -> Discriminator:
+    """The discriminator of a checkpoint."""
+    state, meta, _ = load_checkpoint(path)
+    found: Discriminator = _bound(path, Discriminator, DiscriminatorConfig.from_dict(meta["discriminator"]), state["d"])
+    return found
+
+
+def _bound(path: Path, make: Any, config: Any, arrays: dict[str, np.ndarray]) -> Any:
+    defined = definition(make, config)
+    refuse(differences(arrays, defined[1]), f"{path}: arrays and meta.json do not belong together", CheckpointError)
+    return bind(defined, {name: jnp.asarray(x) for name, x in arrays.items()})
+
+
 def verify(path: Path) -> None:
     """Raises CheckpointError unless all files are there with the bytes that were written."""
     try:
@@ -108,8 +130,7 @@ def check_config(path: Path, meta: dict[str, Any], expected: dict[str, dict[str,
             a, b = (list(v) if isinstance(v, tuple) else v for v in (theirs.get(key), ours.get(key)))
             if a != b:
                 problems.append(f"{network}.{key}: there {a}, params.yaml {b}")
-    if problems:
-        raise CheckpointError(f"{path} does not fit params.yaml:\n  " + "\n  ".join(problems))
+    refuse(problems, f"{path} does not fit params.yaml", CheckpointError)
 
 
 def _checkpointer() -> tuple[Any, Any]:
@@ -149,15 +170,8 @@ def _load_state(path: Path) -> State:
 
 
 def _check_fits(path: Path, state: State, template: State) -> None:
-    def described(tree: State) -> dict[str, tuple[tuple[int, ...], str]]:
+    def named(tree: State) -> dict[str, Any]:
         leaves = jax.tree_util.tree_leaves_with_path(tree)
-        return {jax.tree_util.keystr(where): (tuple(x.shape), jnp.dtype(x.dtype).name) for where, x in leaves}
+        return {jax.tree_util.keystr(where): x for where, x in leaves}
 
-    theirs, ours = described(state), described(template)
-    problems = [f"missing {k}" for k in sorted(ours.keys() - theirs.keys())]
-    problems += [f"unexpected {k}" for k in sorted(theirs.keys() - ours.keys())]
-    problems += [
-        f"{k}: saved {theirs[k]}, needed {ours[k]}" for k in sorted(ours.keys() & theirs.keys()) if ours[k] != theirs[k]
-    ]
-    if problems:
-        raise CheckpointError(f"{path} does not fit:\n  " + "\n  ".join(problems))
+    refuse(differences(named(state), named(template), dtypes=True), f"{path} does not fit", CheckpointError)

@@ -19,7 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from sg3x.files.atomic import atomic_write
 from sg3x.files.tables import Rows, format_tsv, parse_tsv
-from sg3x.networks import mapping, synthesis
+from sg3x.networks import Generator, bind, definition
 from sg3x.training.layout import AXIS
 from sg3x.training.processes import barrier, is_first
 from sg3x.training.schedule import Interval
@@ -79,10 +79,11 @@ class Quality:
         mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
         self._split, self._whole = (NamedSharding(mesh, spec) for spec in (PartitionSpec(AXIS), PartitionSpec()))
 
+        defined = definition(Generator, config.generator)
+
         def sample(g: dict[str, jax.Array], buffers: dict[str, jax.Array], z: jax.Array) -> jax.Array:
-            ws, _ = mapping(g, buffers, config.generator, z)
-            images, _ = synthesis(g, buffers, config.generator, ws)
-            return images
+            generator: Generator = bind(defined, g, buffers)
+            return generator(z)
 
         specs = (PartitionSpec(), PartitionSpec(), PartitionSpec(AXIS))
         self._sample = jax.jit(

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from sg3x.files.atomic import atomic_write
-from sg3x.networks import mapping, synthesis
+from sg3x.networks import Generator, Params, bind, definition
 from sg3x.training.state import State, TrainConfig
 
 COLUMNS, ROWS = 8, 4
@@ -26,10 +26,11 @@ class Snapshots:
             [np.random.RandomState(seed).randn(1, config.generator.z_dim) for seed in range(COLUMNS * ROWS)]
         ).astype(np.float32)
 
-        def sample(g: dict, buffers: dict, z: jax.Array) -> jax.Array:
-            ws, _ = mapping(g, buffers, config.generator, z)
-            images, _ = synthesis(g, buffers, config.generator, ws)
-            return images
+        defined = definition(Generator, config.generator)
+
+        def sample(g: Params, buffers: Params, z: jax.Array) -> jax.Array:
+            generator: Generator = bind(defined, g, buffers)
+            return generator(z)
 
         weights = jax.eval_shape(lambda: (state["g_ema"], state["g_buffers"]))
         self.sample = jax.jit(sample).lower(*weights, np.split(self.z, ROWS)[0]).compile()

@@ -7,9 +7,11 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from sg3x.files.fingerprint import hash_tree
-from sg3x.networks import DiscriminatorConfig, GeneratorConfig
+from sg3x.networks import Buffer, DiscriminatorConfig, GeneratorConfig, flat
+from sg3x.networks.naming import differences, refuse
 from sg3x.networks.store import CONFIG, load_networks
 from sg3x.training.checkpoints import CheckpointError, check_config, load_checkpoint
 from sg3x.training.state import State, init_state
@@ -53,6 +55,9 @@ def start_from(
                 flush=True,
             )
     state = init_state(generator, discriminator, seed)
+    # Configurations agree; that the arrays follow from them is another matter.
+    differing = [f"{part}: {line}" for part in PARTS for line in differences(found[part], state[part])]
+    refuse(differing, f"the arrays of {path} do not fit its configuration", CheckpointError)
     for part in PARTS:
         state[part] = {name: jnp.asarray(np.asarray(found[part][name]), jnp.float32) for name in state[part]}
     return state, {"from": path.name, "sha256": hash_tree(path)}
@@ -76,5 +81,5 @@ def _from_directory(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             "give a checkpoint, or what sg3x import-nvidia wrote from a snapshot"
         )
     theirs = {"generator": training.config.to_dict(), "discriminator": discriminator.config.to_dict()}
-    found = {"g": training.params, "g_buffers": training.buffers, "d": discriminator.params}
-    return theirs, {**found, "g_ema": stored.generator.params}
+    found = {"g": flat(training, nnx.Param), "g_buffers": flat(training, Buffer), "d": flat(discriminator, nnx.Param)}
+    return theirs, {**found, "g_ema": flat(stored.generator, nnx.Param)}

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 import sg3x
 from sg3x.cli import app
 from sg3x.files.fingerprint import hash_tree
+from sg3x.networks import flat
 from sg3x.networks.store import load_networks
 from sg3x.render.seeds import seed_ws, to_uint8_truncated
 
@@ -39,12 +40,11 @@ def test_an_import_holds_all_three_networks_as_deterministic_bytes(imported, tmp
     stored = load_networks(imported)
     networks = sg3x.interop.nvidia.load_pickle(PICKLE)
     pairs = [
-        (stored.generator.params, networks.generator_ema.params),
-        (stored.training_generator.params, networks.generator.params),
-        (stored.training_generator.buffers, networks.generator.buffers),
-        (stored.discriminator.params, networks.discriminator.params),
+        (stored.generator, networks.generator_ema),
+        (stored.training_generator, networks.generator),
+        (stored.discriminator, networks.discriminator),
     ]
-    for mine, theirs in pairs:
+    for mine, theirs in (map(flat, pair) for pair in pairs):
         assert mine.keys() == theirs.keys()
         for name in mine:
             np.testing.assert_array_equal(mine[name], theirs[name])

@@ -4,9 +4,9 @@ import jax
 import numpy as np
 import pytest
 
+import sg3x
 from sg3x.drawing.pictures import draw, sample_images, seed_latents
-from sg3x.networks import GeneratorConfig, init_generator
-from sg3x.networks.model import Generator, SpreadGenerator
+from sg3x.networks import Generator, GeneratorConfig
 
 CONFIG = GeneratorConfig(
     16, z_dim=4, w_dim=4, num_layers=2, num_critical=1, channel_base=64, channel_max=4, margin_size=1
@@ -16,14 +16,14 @@ BATCH, DEVICES = 3, 8
 
 @pytest.fixture(scope="module")
 def generator():
-    return Generator(CONFIG, *init_generator(jax.random.key(0), CONFIG))
+    return Generator(CONFIG, key=jax.random.key(0))
 
 
 class OneDevice:
-    """The same generator as a process with one device runs it: with that device's choice of formulations, and no `spread`."""
+    """The same generator as a process with one device runs it: with that device's choice of formulations."""
 
     def __init__(self, generator):
-        alone = SpreadGenerator(generator, jax.local_devices()[:1])
+        alone = sg3x.on_devices(generator, 1)
         self.z_dim, self.mapping, self.synthesis, self.call = alone.z_dim, alone.mapping, alone.synthesis, alone
 
     def __call__(self, *args, **options):
@@ -32,7 +32,7 @@ class OneDevice:
 
 def test_every_device_holds_its_own_batch_of_pictures(generator):
     assert jax.local_device_count() == DEVICES
-    pictures = generator.spread()(seed_latents(range(DEVICES * BATCH), 4))
+    pictures = sg3x.on_devices(generator)(seed_latents(range(DEVICES * BATCH), 4))
     shards = pictures.addressable_shards
     assert len({shard.device for shard in shards}) == DEVICES
     assert {shard.data.shape for shard in shards} == {(BATCH, 16, 16, 3)}

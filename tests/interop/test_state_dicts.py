@@ -29,7 +29,7 @@ def test_nested_states_and_option_groups_give_the_same_network(golden):
 
 def test_a_stored_user_transform_is_the_default_and_identity_is_none(golden):
     g, state, options, p = generator_case(golden)
-    assert generator_from_state_dict(state, **options).transform is None
+    assert generator_from_state_dict(state, **options).synthesis.input.transform is None
     moved = {**state, "synthesis.input.transform": g[p + "user_transform"]}
     G = generator_from_state_dict(moved, **options)
     pictures = G(g[p + "z"], g[p + "c"])

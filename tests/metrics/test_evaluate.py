@@ -12,9 +12,7 @@ from sg3x.metrics.evaluate import Scoring, evaluate_generator, score_generator
 from sg3x.metrics.extractor import random_extractor
 from sg3x.metrics.memorisation import memorisation
 from sg3x.metrics.score import Reference, compute_reference, save_reference
-from sg3x.networks import GeneratorConfig
-from sg3x.networks.generator import init_generator
-from sg3x.networks.model import Generator
+from sg3x.networks import Generator, GeneratorConfig
 
 SEEDS = range(3, 51)
 COUNTS = {"equivariance_samples": 10, "path_samples": 5}
@@ -25,7 +23,7 @@ def generator():
     config = GeneratorConfig(
         16, z_dim=4, w_dim=4, num_layers=3, num_critical=1, channel_base=64, channel_max=8, margin_size=2
     )
-    return Generator(config, *init_generator(jax.random.key(0), config))
+    return Generator(config, key=jax.random.key(0))
 
 
 @pytest.fixture(scope="module")

@@ -162,12 +162,10 @@ def test_the_whole_evaluation_by_inception(weights, images, tmp_path):
 
     from sg3x.metrics.evaluate import Scoring, evaluate_generator
     from sg3x.metrics.score import compute_reference, save_reference
-    from sg3x.networks import GeneratorConfig
-    from sg3x.networks.generator import init_generator
-    from sg3x.networks.model import Generator
+    from sg3x.networks import Generator, GeneratorConfig
 
     config = GeneratorConfig(16, z_dim=4, w_dim=4, num_layers=2, num_critical=1, channel_base=32, channel_max=4)
-    generator = Generator(config, *init_generator(jax.random.key(0), config))
+    generator = Generator(config, key=jax.random.key(0))
     save_reference(
         tmp_path / "reference", compute_reference(images[:20, :16, :16], inception_extractor(weights, None), "x")
     )

@@ -9,9 +9,7 @@ import pytest
 from sg3x.drawing.pictures import seed_latents
 from sg3x.metrics.extractor import random_extractor
 from sg3x.metrics.path_length import embedding, load_lpips, mean_path_length, path_lengths
-from sg3x.networks import GeneratorConfig
-from sg3x.networks.generator import init_generator
-from sg3x.networks.model import Generator
+from sg3x.networks import Generator, GeneratorConfig, bind, definition, flat
 
 
 class Linear:
@@ -44,8 +42,8 @@ def test_a_network_of_bfloat16_is_measured_in_float32():
     """bfloat16 keeps 8 bits: a step of 1e-4 would drown in their rounding, and eps² blow it up."""
     options = {"z_dim": 4, "w_dim": 4, "num_layers": 3, "num_critical": 1, "channel_base": 64, "channel_max": 8}
     config = GeneratorConfig(16, **options, margin_size=2)
-    full = Generator(config, *init_generator(jax.random.key(0), config))
-    half = Generator(replace(config, activation_dtype="bfloat16"), full.params, full.buffers)
+    full = Generator(config, key=jax.random.key(0))
+    half = bind(definition(Generator, replace(config, activation_dtype="bfloat16")), flat(full))
     embed = random_extractor().unrounded
     expected = path_lengths(full, embed, pairs=4, batch=4)
     np.testing.assert_array_equal(path_lengths(half, embed, pairs=4, batch=4), expected)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sg3x.interop.nvidia import discriminator_from_state_dict, to_reference_layout
-from sg3x.networks import DiscriminatorConfig, discriminator
+from sg3x.networks import Discriminator, DiscriminatorConfig, bind, definition, flat
 from sg3x.networks.discriminator import minibatch_stddev
 from sg3x.ops.conv2d import FORMULATIONS
 
@@ -22,11 +22,12 @@ def test_logits_gradients_and_r1(golden, index, batch, impl, monkeypatch):
     case = g.meta["cases"][index]
     p, q = case["prefix"], f"{case['prefix']}n{batch}/"
     D = discriminator_from_state_dict(g.group(p + "state/"), **{k: v for k, v in case.items() if k not in NOT_OPTIONS})
+    defined = definition(Discriminator, D.config)
     img = jnp.asarray(g.nhwc(p + "img")[:batch])
     c = jnp.asarray(g[p + "c"][:batch]) if case["c_dim"] else None
 
     def logits(params, img):
-        return discriminator(params, D.config, img, c)
+        return bind(defined, params)(img, c)
 
     def r1(params):
         grad = jax.grad(lambda img: jnp.sum(logits(params, img)))(img)
@@ -39,7 +40,7 @@ def test_logits_gradients_and_r1(golden, index, batch, impl, monkeypatch):
         y, vjp = jax.vjp(logits, params, img)
         return y, vjp(jnp.asarray(g[q + "dlogits"])), jax.grad(r1, has_aux=True)(params)
 
-    y, (grads, dimg), (r1_grads, (penalty, loss)) = everything(D.params, img)
+    y, (grads, dimg), (r1_grads, (penalty, loss)) = everything(flat(D), img)
     g.check(y, q + "logits")
     g.check(dimg, q + "dimg")
     g.check(penalty, q + "r1_penalty")
@@ -68,10 +69,10 @@ def test_a_batch_that_does_not_split_into_groups_is_named():
 def test_wrong_picture_shape_is_named():
     config = DiscriminatorConfig(16, channel_max=8)
     with pytest.raises(ValueError, match="expected"):
-        discriminator({}, config, jnp.zeros((2, 8, 8, 3)))
+        Discriminator(config, key=jax.random.key(0))(jnp.zeros((2, 8, 8, 3)))
 
 
 def test_labels_of_another_shape_are_named():
     config = DiscriminatorConfig(16, c_dim=3, channel_max=8)
     with pytest.raises(ValueError, match=r"labels c have shape \(1, 3\), expected \[2, 3\]"):
-        discriminator({}, config, jnp.zeros((2, 16, 16, 3)), jnp.zeros((1, 3)))
+        Discriminator(config, key=jax.random.key(0))(jnp.zeros((2, 16, 16, 3)), jnp.zeros((1, 3)))

@@ -4,11 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from sg3x.interop.nvidia import generator_from_state_dict, to_reference_layout
-from sg3x.networks import mapping, synthesis
-from sg3x.networks.generator import init_generator
-from sg3x.networks.schedule import GeneratorConfig
+from sg3x.networks import Buffer, Generator, GeneratorConfig, bind, definition, flat
 
 NOT_OPTIONS = ("prefix", "batch", "truncation_psi", "truncation_cutoff", "act_channels")
 CASES = [(file, i) for file in ("generator_t", "generator_r") for i in range(2)]
@@ -37,15 +36,16 @@ def test_pictures(case):
 def test_gradients(case):
     g, p, _, G, z, c = case
 
+    defined, buffers = definition(Generator, G.config), flat(G, Buffer)
+
     @jax.jit
     def gradients(params):
         def objective(params):
-            ws, _ = mapping(params, G.buffers, G.config, z, c)
-            return jnp.sum(synthesis(params, G.buffers, G.config, ws)[0] * jnp.asarray(g.nhwc(p + "cot")))
+            return jnp.sum(bind(defined, params, buffers)(z, c) * jnp.asarray(g.nhwc(p + "cot")))
 
         return jax.grad(objective)(params)
 
-    grads = {k: to_reference_layout(k, np.asarray(v)) for k, v in gradients(G.params).items()}
+    grads = {k: to_reference_layout(k, np.asarray(v)) for k, v in gradients(flat(G, nnx.Param)).items()}
     for name in g.group(p + "grad/"):
         grad = grads[name]
         g.check(grad.transpose(0, 2, 3, 1) if grad.ndim == 4 else grad, f"{p}grad/{name}")
@@ -58,16 +58,11 @@ def test_gradients(case):
 def test_ema_updates(case):
     g, p, _, G, z, c = case
 
-    @jax.jit
-    def forward(buffers):
-        ws, buffers = mapping(G.params, buffers, G.config, z, c, update_emas=True)
-        return synthesis(G.params, buffers, G.config, ws, update_emas=True)
-
-    buffers = G.buffers
     for step in ("ema1/", "ema2/"):
-        img, buffers = forward(buffers)
+        img = G.synthesis(G.mapping(z, c, track=True), track=True)
         if step == "ema1/":
             g.check(img[: len(g[p + "img_ema"])], p + "img_ema")
+        buffers = flat(G, Buffer)
         for name in g.group(p + step):
             g.check(buffers[name], p + step + name)
 
@@ -82,7 +77,7 @@ def test_labels_are_required_where_the_network_has_them(case):
 def test_a_negative_cutoff_is_refused_without_truncation_too():
     config = GeneratorConfig.t(16, z_dim=4, w_dim=4, num_layers=2, num_critical=1, channels=(4, 4), margin_size=1)
     with pytest.raises(ValueError, match="truncation_cutoff=-1"):
-        mapping(*init_generator(jax.random.key(0), config), config, jnp.zeros((1, 4)), truncation_cutoff=-1)
+        Generator(config, key=jax.random.key(0)).mapping(jnp.zeros((1, 4)), truncation_cutoff=-1)
 
 
 def test_a_state_dict_that_does_not_fit_names_the_differing_keys(golden):
@@ -95,11 +90,9 @@ def test_a_state_dict_that_does_not_fit_names_the_differing_keys(golden):
 def test_bfloat16_stays_close_to_float32():
     config = GeneratorConfig.t(32, z_dim=32, w_dim=32, num_layers=6, channel_base=512, channel_max=24)
     half = GeneratorConfig(**{**config.to_dict(), "activation_dtype": "bfloat16"})
-    params, buffers = init_generator(jax.random.key(0), config)
+    G = Generator(config, key=jax.random.key(0))
     z = jax.random.normal(jax.random.key(1), (4, 32))
-    ws, _ = mapping(params, buffers, config, z)
-    exact, _ = jax.jit(lambda ws: synthesis(params, buffers, config, ws))(ws)
-    rough, _ = jax.jit(lambda ws: synthesis(params, buffers, half, ws))(ws)
+    exact, rough = G(z), bind(definition(Generator, half), flat(G))(z)
     assert rough.dtype == jnp.float32
     error = float(jnp.abs(rough - exact).max() / jnp.abs(exact).max())
     assert 0 < error < 0.05

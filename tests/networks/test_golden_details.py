@@ -1,17 +1,14 @@
 """Inside whole networks: every layer's output, the running mean of w, initial values; bfloat16 against float32."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from sg3x.interop.nvidia import discriminator_from_state_dict, generator_from_state_dict
-from sg3x.networks import layer_schedule, mapping, synthesis_layer
-from sg3x.networks.discriminator import discriminator
-from sg3x.networks.fourier_input import fourier_input
-from sg3x.networks.generator import W_AVG
-from sg3x.networks.model import Generator
-from sg3x.networks.schedule import GeneratorConfig
+from sg3x.networks import Generator, MappingNetwork, bind, definition, flat
 from tests.conftest import record_fidelity
 
 NOT_OPTIONS = (
@@ -38,23 +35,17 @@ def open_case(golden, file, index):
 def test_every_layers_output(golden, file, index):
     g, case, p, G = open_case(golden, file, index)
     z, c = jnp.asarray(g[p + "z"]), (jnp.asarray(g[p + "c"]) if case["c_dim"] else None)
-    schedule = layer_schedule(G.config)
-    spec = schedule.input
 
     @jax.jit
-    def outputs(params, buffers):
-        ws, _ = mapping(params, buffers, G.config, z, c)
-        x = fourier_input(
-            params, buffers, ws[:, 0], size=(spec.size, spec.size), sampling_rate=spec.sampling_rate,
-            bandwidth=spec.bandwidth,
-        )  # fmt: skip
+    def outputs(G):
+        ws = G.mapping(z, c)
+        x = G.synthesis.input(ws[:, 0])
         found = {"input": x}
-        for i, layer in enumerate(schedule.layers):
-            x, _ = synthesis_layer(params, buffers, G.config, layer, x, ws[:, i + 1])
-            found[layer.name] = x
+        for i, layer in enumerate(G.synthesis.layers, start=1):
+            x = found[layer.spec.name] = layer(x, ws[:, i])
         return found
 
-    for name, x in outputs(G.params, G.buffers).items():
+    for name, x in outputs(G).items():
         n, channels = g[f"{p}act/{name}"].shape[:2]
         g.check(x[:n, :, :, :channels], f"{p}act/{name}")
         x = np.asarray(x, np.float64)
@@ -67,19 +58,16 @@ def test_the_running_mean_of_w_moves_before_truncation(golden, index):
     g = golden("mapping")
     case = g.meta["cases"][index]
     p = case["prefix"]
-    config = GeneratorConfig(
-        16, z_dim=case["z_dim"], c_dim=case["c_dim"], w_dim=case["w_dim"], mapping_layers=case.get("num_layers", 2),
-        mapping_lr_multiplier=case.get("lr_multiplier", 0.01), w_avg_beta=case["w_avg_beta"],
-        num_layers=case["num_ws"] - 2,
-    )  # fmt: skip
-    state = {f"mapping.{k}": jnp.asarray(v.T if v.ndim == 2 else v) for k, v in g.group(p + "state/").items()}
-    buffers = {W_AVG: jnp.asarray(g[p + "w_avg_before"])}
+    shape = (case["z_dim"], case["c_dim"], case["w_dim"], case.get("num_layers", 2), case.get("lr_multiplier", 0.01))
+    state = {k: jnp.asarray(v.T if v.ndim == 2 else v) for k, v in g.group(p + "state/").items()}
+    before = {**state, "w_avg": jnp.asarray(g[p + "w_avg_before"])}
+    network = bind(definition(MappingNetwork, *shape, case["num_ws"], case["w_avg_beta"]), before)
     z, c = jnp.asarray(g[p + "z"]), (jnp.asarray(g[p + "c"]) if case["c_dim"] else None)
-    _, buffers = mapping(state, buffers, config, z, c, update_emas=True)
-    g.check(buffers[W_AVG], p + "w_avg_after1")
-    ws, buffers = mapping(state, buffers, config, z * 0.5 + 0.3, c, truncation_psi=0.5, update_emas=True)
+    network(z, c, track=True)
+    g.check(network.w_avg[...], p + "w_avg_after1")
+    ws = network(z * 0.5 + 0.3, c, truncation_psi=0.5, track=True)
     g.check(ws, p + "ws_ema_psi05")
-    g.check(buffers[W_AVG], p + "w_avg_after2")
+    g.check(network.w_avg[...], p + "w_avg_after2")
 
 
 # R has twice the channels and radial filters, hence longer sums; both are networks of random weights.
@@ -91,8 +79,7 @@ def test_bfloat16_pictures_stay_near_float32s(golden, file, index):
     """Every layer in bfloat16, which is coarser than training's setting (the highest resolutions only)."""
     g, case, p, G = open_case(golden, file, index)
     bound = BFLOAT16_BOUNDS[file]
-    options = {**G.config.to_dict(), "activation_dtype": "bfloat16", "num_fp16_res": 10}
-    half = Generator(GeneratorConfig.from_dict(options), G.params, G.buffers)
+    half = bind(definition(Generator, replace(G.config, activation_dtype="bfloat16", num_fp16_res=10)), flat(G))
     z, c = g[p + "z"], (g[p + "c"] if case["c_dim"] else None)
     exact, rough = np.asarray(G(z, c)), np.asarray(half(z, c))
     error, largest = float(np.abs(rough - exact).max()), float(np.abs(exact).max())
@@ -111,7 +98,7 @@ def test_bfloat16_logits_stay_near_float32s(golden, index, batch, bound):
     half = discriminator_from_state_dict(state, **options, activation_dtype="bfloat16")
     img = jnp.asarray(g.nhwc(p + "img")[:batch])
     c = jnp.asarray(g[p + "c"][:batch]) if case["c_dim"] else None
-    found = [np.asarray(discriminator(D.params, D.config, img, c)) for D in (exact, half)]
+    found = [np.asarray(D(img, c)) for D in (exact, half)]
     error, largest = float(np.abs(found[1] - found[0]).max()), float(np.abs(found[0]).max())
     record_fidelity("bfloat16", f"discriminator/{p}", error, largest, bound * largest)
     assert 0 < error < bound * largest

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from sg3x.networks import modulated_conv2d
-from sg3x.networks.fourier_input import fourier_input
-from sg3x.networks.mapping import apply_mapping, truncate
+from sg3x.networks import MappingNetwork, bind, definition, modulated_conv2d
 from sg3x.networks.modulated_conv import _sum_over_taps
+from sg3x.networks.schedule import InputSpec
+from sg3x.networks.synthesis_input import SynthesisInput
+from sg3x.networks.variables import Transform
 from sg3x.ops.conv2d import FORMULATIONS, conv2d, winograd
 from sg3x.ops.conv2d.matmul import MANY_CHANNELS
 from sg3x.ops.conv2d.winograd import strided_winograd_conv, winograd_conv
@@ -162,19 +163,15 @@ def test_mapping_golden_cases(golden):
     g = golden("mapping")
     for case in g.meta["cases"]:
         p = case["prefix"]
-        params = {
-            f"mapping.{k}": jnp.asarray(v.T if v.ndim == 2 else v)
-            for k, v in g.group(p + "state/").items()
-            if k != "w_avg"
-        }
+        params = {k: jnp.asarray(v.T if v.ndim == 2 else v) for k, v in g.group(p + "state/").items() if k != "w_avg"}
         z = jnp.asarray(g[p + "z"])
         c = jnp.asarray(g[p + "c"]) if case["c_dim"] else None
         layers, lr, num_ws = case.get("num_layers", 2), case.get("lr_multiplier", 0.01), case["num_ws"]
-        w_avg = jnp.asarray(g[p + "w_avg_before"])
+        w_avg = {"w_avg": jnp.asarray(g[p + "w_avg_before"])}
+        defined = definition(MappingNetwork, case["z_dim"], case["c_dim"], case["w_dim"], layers, lr, num_ws, 0.998)
 
-        def ws_of(params, z, psi, cutoff, w_avg=w_avg, c=c, layers=layers, lr=lr, num_ws=num_ws):
-            w = apply_mapping(params, z, c, layers, lr)
-            return truncate(jnp.repeat(w[:, None], num_ws, axis=1), w_avg, psi, cutoff)
+        def ws_of(params, z, psi, cutoff, w_avg=w_avg, c=c, defined=defined):
+            return bind(defined, params, w_avg)(z, c, psi, cutoff)
 
         ws, vjp = jax.vjp(lambda params, z, f=ws_of: f(params, z, 1.0, None), params, z)
         g.check(ws, p + "ws_psi1")
@@ -184,27 +181,30 @@ def test_mapping_golden_cases(golden):
         grads, dz = vjp(jnp.asarray(g[p + "dws"]))
         g.check(dz, p + "dz")
         for name, grad in grads.items():
-            key = p + "grad/" + name.removeprefix("mapping.")
-            g.check(grad.T if grad.ndim == 2 else grad, key)
+            g.check(grad.T if grad.ndim == 2 else grad, p + "grad/" + name)
+
+
+WEIGHTS = ("weight", "affine.weight", "affine.bias")
 
 
 def test_fourier_input_golden_cases(golden):
     g = golden("synthesis_input")
     for case in g.meta["cases"]:
         p = case["prefix"]
-        state = {f"synthesis.input.{k}": jnp.asarray(v) for k, v in g.group(p + "state/").items()}
-        params = {k: v.T if v.ndim == 2 else v for k, v in state.items() if ".weight" in k or ".bias" in k}
+        state = {k: jnp.asarray(v) for k, v in g.group(p + "state/").items()}
+        params = {k: state[k].T if state[k].ndim == 2 else state[k] for k in WEIGHTS}
+        spec = InputSpec(len(state["phases"]), max(case["size_wh"]), case["sampling_rate"], case["bandwidth"])
+        defined = definition(SynthesisInput, spec, state["affine.weight"].shape[1])
 
-        def features(params, w, state=state, case=case):
-            return fourier_input(
-                params, state, w, size=tuple(case["size_wh"]), sampling_rate=case["sampling_rate"],
-                bandwidth=case["bandwidth"], transform=state["synthesis.input.transform"],
-            )  # fmt: skip
+        def features(params, w, state=state, size=tuple(case["size_wh"]), defined=defined):
+            network = bind(defined, params, {k: state[k] for k in ("freqs", "phases")})
+            network.transform = Transform(state["transform"])
+            return network(w, size=size)
 
         y, vjp = jax.vjp(features, params, jnp.asarray(g[p + "w"]))
         g.check(y, p + "y")
         grads, dw = vjp(jnp.asarray(g.nhwc(p + "dy")))
         g.check(dw, p + "dw")
-        g.check(grads["synthesis.input.weight"].T, p + "d_weight")
-        g.check(grads["synthesis.input.affine.weight"].T, p + "d_affine_weight")
-        g.check(grads["synthesis.input.affine.bias"], p + "d_affine_bias")
+        g.check(grads["weight"].T, p + "d_weight")
+        g.check(grads["affine.weight"].T, p + "d_affine_weight")
+        g.check(grads["affine.bias"], p + "d_affine_bias")

@@ -1,12 +1,13 @@
 """Settings off the beaten track: each against the formula written out, in float64 where it can be."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sg3x.networks import GeneratorConfig, init_generator, layer_schedule, modulated_conv2d
-from sg3x.networks.model import Generator
+from sg3x.networks import Generator, GeneratorConfig, bind, definition, flat, layer_schedule, modulated_conv2d
 from sg3x.ops.conv2d import conv2d
 
 
@@ -75,7 +76,7 @@ def test_generators_of_any_options_draw_pictures_of_the_right_size(options):
     config = GeneratorConfig(z_dim=4, w_dim=6, channel_base=64, channel_max=6, **options)
     for layer, before in zip(layer_schedule(config).layers[1:], layer_schedule(config).layers, strict=False):
         assert (layer.in_size, layer.in_channels) == (before.out_size, before.out_channels)
-    G = Generator(config, *init_generator(jax.random.key(0), config))
+    G = Generator(config, key=jax.random.key(0))
     c = np.eye(2)[[0, 1]] if config.c_dim else None
     images = G(np.random.RandomState(0).randn(2, 4), c)
     assert images.shape == (2, config.img_resolution, config.img_resolution, config.img_channels)
@@ -86,13 +87,11 @@ def test_generators_of_any_options_draw_pictures_of_the_right_size(options):
 @pytest.fixture(scope="module")
 def small():
     config = GeneratorConfig(16, z_dim=4, c_dim=2, w_dim=6, channel_base=64, channel_max=6, num_layers=3)
-    return Generator(config, *init_generator(jax.random.key(1), config))
+    return Generator(config, key=jax.random.key(1))
 
 
 def test_precision_options_do_not_matter_in_float32(small):
-    half = Generator(
-        GeneratorConfig.from_dict({**small.config.to_dict(), "num_fp16_res": 0}), small.params, small.buffers
-    )
+    half = bind(definition(Generator, replace(small.config, num_fp16_res=0)), flat(small))
     z, c = np.random.RandomState(0).randn(1, 4), np.eye(2)[:1]
     np.testing.assert_array_equal(half(z, c), small(z, c))
 

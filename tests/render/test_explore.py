@@ -8,9 +8,7 @@ from sg3x.drawing.motion import rotation_input, translation_input
 from sg3x.drawing.pictures import to_uint8
 from sg3x.drawing.plain import PlainGenerator
 from sg3x.metrics.equivariance import equivariance
-from sg3x.networks import GeneratorConfig
-from sg3x.networks.generator import init_generator
-from sg3x.networks.model import Generator
+from sg3x.networks import Generator, GeneratorConfig
 from sg3x.render.analysis import neighbour_sheet, plot_spectrum
 from sg3x.render.explore import mixing_sheet, moved, side_by_side, truncation_sheet, walk_grid
 from sg3x.render.sheets import labelled_grid
@@ -41,8 +39,7 @@ def real_one():
     config = GeneratorConfig(
         32, z_dim=8, w_dim=8, num_layers=4, num_critical=1, channel_base=128, channel_max=8, margin_size=4
     )
-    params, buffers = init_generator(jax.random.key(0), config)
-    return Generator(config, params, buffers)
+    return Generator(config, key=jax.random.key(0))
 
 
 def test_mixing_takes_coarse_layers_from_rows_and_fine_ones_from_columns():

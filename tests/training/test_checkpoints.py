@@ -6,8 +6,14 @@ import pytest
 
 from sg3x.files.fingerprint import hash_tree
 from sg3x.networks import DiscriminatorConfig, GeneratorConfig
-from sg3x.training.averaged import load_averaged
-from sg3x.training.checkpoints import CheckpointError, check_config, load_checkpoint, load_meta, save_checkpoint
+from sg3x.training.checkpoints import (
+    CheckpointError,
+    check_config,
+    load_averaged,
+    load_checkpoint,
+    load_meta,
+    save_checkpoint,
+)
 from sg3x.training.state import init_state
 
 G = GeneratorConfig(16, z_dim=4, w_dim=4, num_layers=2, num_critical=1, channel_base=32, channel_max=4, margin_size=1)
@@ -82,5 +88,5 @@ def test_a_configuration_that_does_not_fit_names_every_key(saved):
 
 def test_the_averaged_generator_is_taken_from_it(saved, state):
     generator, _, _ = load_averaged(saved)
-    np.testing.assert_array_equal(generator.params["mapping.fc0.weight"], state["g_ema"]["mapping.fc0.weight"])
+    np.testing.assert_array_equal(generator.mapping.fc0.weight[...], state["g_ema"]["mapping.fc0.weight"])
     assert generator(np.zeros((2, 4))).shape == (2, 16, 16, 3)

@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from sg3x.interop.nvidia import discriminator_from_state_dict, generator_from_state_dict, to_reference_layout
+from sg3x.networks import Buffer, flat
 from sg3x.training import losses, step
 from sg3x.training.state import (
     TrainConfig,
@@ -27,7 +29,7 @@ def phases(golden):
     G = generator_from_state_dict(g.group("phase/G/"), **s["G"])
     D = discriminator_from_state_dict(g.group("phase/D/"), **s["D"])
     config = TrainConfig(G.config, D.config, 4, s["r1_gamma"], r1_interval=int(s["gain"]["Dreg"]))
-    state = {"g": G.params, "g_buffers": G.buffers, "d": D.params}
+    state = {"g": flat(G, nnx.Param), "g_buffers": flat(G, Buffer), "d": flat(D)}
     inputs = [jnp.asarray(g["phase/" + name]) for name in ("gen_z", "gen_c", "real_c")]
     real = jnp.asarray(g.nhwc("phase/real_img"))
     sigma = losses.blur_sigma(s["cur_nimg"], s["blur_init_sigma"], s["blur_fade_kimg"])

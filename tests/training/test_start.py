@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from sg3x.interop.nvidia import load_pickle
-from sg3x.networks import DiscriminatorConfig, GeneratorConfig, init_discriminator
+from sg3x.networks import Buffer, Discriminator, DiscriminatorConfig, GeneratorConfig, definition, flat
 from sg3x.networks.discriminator import frozen_names
 from sg3x.networks.store import StoredNetworks, save_generator, save_networks
 from sg3x.training import step
@@ -34,8 +35,12 @@ def imported(tmp_path_factory):
 def test_an_imported_model_gives_g_d_and_the_average(imported):
     folder, networks = imported
     state, origin = start_from(folder, networks.generator.config, networks.discriminator.config, seed=0)
-    expected = {"g": networks.generator.params, "g_ema": networks.generator_ema.params,
-                "g_buffers": networks.generator.buffers, "d": networks.discriminator.params}  # fmt: skip
+    expected = {
+        "g": flat(networks.generator, nnx.Param),
+        "g_ema": flat(networks.generator_ema, nnx.Param),
+        "g_buffers": flat(networks.generator, Buffer),
+        "d": flat(networks.discriminator),
+    }
     for part, values in expected.items():
         assert state[part].keys() == values.keys()
         for name, value in values.items():
@@ -95,7 +100,7 @@ def test_another_clamp_is_said(imported, capsys):
 
 
 def test_layers_freeze_in_the_order_of_freeze_d():
-    names = init_discriminator(jax.random.key(0), DISCRIMINATOR).keys()
+    names = definition(Discriminator, DISCRIMINATOR)[1]
 
     def layers(count):
         return {n.rpartition(".")[0] for n in frozen_names(DISCRIMINATOR, count) & names}

@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from sg3x.interop.nvidia import discriminator_from_state_dict, generator_from_state_dict, to_reference_layout
+from sg3x.networks import Buffer, flat
 from sg3x.training import losses, step
 from sg3x.training.ada import init_ada
 from sg3x.training.state import TrainConfig, adam_state, split_logit_bias, zero_statistics
@@ -25,10 +27,11 @@ def start(g):
         ema_kimg=s["ema_kimg"], ema_rampup=s["ema_rampup"],
         blur_init_sigma=s["loss_kwargs"]["blur_init_sigma"], blur_fade_kimg=s["loss_kwargs"]["blur_fade_kimg"],
     )  # fmt: skip
+    g, d = flat(G, nnx.Param), flat(D)
     state = {
-        "g": G.params, "g_buffers": G.buffers, "g_ema": average.params, "d": D.params,
-        "g_opt": adam_state(G.params),
-        "d_opt": {k: adam_state(v) for k, v in split_logit_bias(D.params).items()},
+        "g": g, "g_buffers": flat(G, Buffer), "g_ema": flat(average, nnx.Param), "d": d,
+        "g_opt": adam_state(g),
+        "d_opt": {k: adam_state(v) for k, v in split_logit_bias(d).items()},
         "ada": init_ada(), "statistics": zero_statistics(),
         "step": jnp.int32(0), "nimg": jnp.int32(s["resume_kimg"] * 1000),
     }  # fmt: skip
