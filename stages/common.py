@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sg3x.allocator import compute_in_calling_thread, keep_freed_memory
+from sg3x.files.lifeline import follow_parent
 
 RAW = Path("data/raw")
 ARRAYS = Path("data/arrays")
@@ -24,11 +25,14 @@ COMPILED = Path(os.environ.get("SG3X_COMPILED", ".cache/jax"))
 SCRATCH = Path(os.environ.get("SG3X_SCRATCH", "scratch"))
 
 
-def main(stage: Callable[[], None], keep_memory: bool = True) -> None:
+def main(stage: Callable[[], None], keep_memory: bool = True, saves: bool = False) -> None:
     """Runs a stage; a foreseeable problem is one message and exit status 1, an interruption 130, never a traceback.
 
-    `keep_memory`: freed memory is kept from the beginning; otherwise the stage says from when on.
+    Args:
+        keep_memory: freed memory is kept from the beginning; otherwise the stage says from when on.
+        saves: the stage saves what it has when it is to stop, also when its `dvc` is gone.
     """
+    follow_parent(saves)
     if keep_memory:
         keep_freed_memory()
     try:

@@ -23,9 +23,12 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from sg3x.data.pictures import PICTURE_SUFFIXES, is_picture_name
-from sg3x.files.atomic import atomic_folder, explain_disk_full
+from sg3x.files.atomic import Made, atomic_folder
 from sg3x.files.download import ChecksumError, DownloadError, Progress, check_sha256, download_file, file_name
 from sg3x.files.fingerprint import hash_file, hash_tree
+
+# What `fetch` makes: these functions, or the toy cats.
+FETCHED = Made("pictures that the fetch stage wrote", ("train/*/*", "source.json", "attributes.json"))
 
 CopyOne = Callable[[str, Path], None]  # (name in the source, file to write)
 
@@ -235,7 +238,7 @@ def _download(
 
 @contextmanager
 def _filling(out: Path) -> Iterator[Path]:
-    with explain_disk_full(out, "copying pictures"), atomic_folder(out) as partial:
+    with atomic_folder(out, FETCHED, "copying pictures") as partial:
         yield partial
 
 
