@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sg3x.allocator import compute_in_calling_thread, keep_freed_memory
+from sg3x.files.compiled import remove_unfinished, replace_damaged
 from sg3x.files.lifeline import follow_parent
 
 RAW = Path("data/raw")
@@ -71,3 +72,6 @@ def set_up_jax() -> None:
     compute_in_calling_thread()
     jax.config.update("jax_compilation_cache_dir", str(COMPILED.absolute()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # a stage has dozens of small ones
+    replace_damaged(COMPILED)
+    if getattr(jax.config, "jax_compilation_cache_max_size", -1) != -1:  # as JAX_COMPILATION_CACHE_MAX_SIZE says
+        remove_unfinished(COMPILED)
