@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sg3x.allocator import compute_in_calling_thread, keep_freed_memory
+from sg3x.files.compiled import remove_unfinished, replace_damaged
+from sg3x.files.lifeline import follow_parent
 
 RAW = Path("data/raw")
 ARRAYS = Path("data/arrays")
@@ -24,11 +26,14 @@ COMPILED = Path(os.environ.get("SG3X_COMPILED", ".cache/jax"))
 SCRATCH = Path(os.environ.get("SG3X_SCRATCH", "scratch"))
 
 
-def main(stage: Callable[[], None], keep_memory: bool = True) -> None:
+def main(stage: Callable[[], None], keep_memory: bool = True, saves: bool = False) -> None:
     """Runs a stage; a foreseeable problem is one message and exit status 1, an interruption 130, never a traceback.
 
-    `keep_memory`: freed memory is kept from the beginning; otherwise the stage says from when on.
+    Args:
+        keep_memory: freed memory is kept from the beginning; otherwise the stage says from when on.
+        saves: the stage saves what it has when it is to stop, also when its `dvc` is gone.
     """
+    follow_parent(saves)
     if keep_memory:
         keep_freed_memory()
     try:
@@ -67,3 +72,6 @@ def set_up_jax() -> None:
     compute_in_calling_thread()
     jax.config.update("jax_compilation_cache_dir", str(COMPILED.absolute()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # a stage has dozens of small ones
+    replace_damaged(COMPILED)
+    if getattr(jax.config, "jax_compilation_cache_max_size", -1) != -1:  # as JAX_COMPILATION_CACHE_MAX_SIZE says
+        remove_unfinished(COMPILED)

@@ -8,7 +8,7 @@ from sg3x.config import stage_params
 from sg3x.data.prepare import load_arrays
 from sg3x.drawing.pictures import draw
 from sg3x.drawing.plain import PlainGenerator
-from sg3x.files.atomic import atomic_folder
+from sg3x.files.atomic import Made, atomic_folder
 from sg3x.files.tables import parse_tsv
 from sg3x.networks import Generator
 from sg3x.networks.store import load_generator
@@ -20,6 +20,8 @@ from sg3x.render.video import write_mp4
 from sg3x.render.walk import walk_keyframes
 from stages.common import ARRAYS, FIGURES, MODEL, RESULTS, main, set_up_jax
 
+_SHEETS = ("truncation.png", "mixing.png", "walks.mp4", "sticking.png", "motion.mp4", "spectrum.png", "neighbours.png")
+MADE = Made("what the figures stage wrote", _SHEETS)
 _STICKING_SIZE = 256  # one line of pixels per step: fewer would not show the stripes
 _LOOPS, _LOOP_COLUMNS, _LOOP_SEEDS = 8, 4, 3
 
@@ -31,7 +33,7 @@ def figures() -> None:
     plain = PlainGenerator(generator)
     metrics = json.loads((RESULTS / "metrics.json").read_text())
     seeds, look = list(params.seeds), {"batch": params.batch_size, "size": params.size}
-    with atomic_folder(FIGURES) as folder:
+    with atomic_folder(FIGURES, MADE) as folder:
         save_png(folder / "truncation.png", truncation_sheet(generator, seeds, **look))
         half = -(-len(seeds) // 2)
         rows, columns = seeds[:half], [seed + 100 for seed in seeds]

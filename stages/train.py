@@ -99,4 +99,4 @@ def open_gauge(images: np.ndarray, fingerprint: str) -> DuringTraining | None:
 
 
 if __name__ == "__main__":
-    main(train, keep_memory=False)
+    main(train, keep_memory=False, saves=True)

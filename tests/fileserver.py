@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,7 +31,12 @@ class FileServer:
     requests: list[dict[str, str]] = field(default_factory=list)  # headers of all requests, "path" among them
     sent: int = 0  # body bytes, in all answers
     url: str = ""
-    redirect_from: str = "/moved"  # this path answers 302 to /file.zip
+    redirect_from: str = "/moved"  # this path answers 302 to redirect_to
+    redirect_to: str = "/file.zip"
+    ignores_if_range: bool = False  # answers 206 whatever If-Range says
+    etag_of_ranges: str | None = "the same"  # ETag of 206 answers
+    extra: bytes = b""  # follows the body of a 206 answer, which has no Content-Length then
+    resets: bool = False  # breaks off by a reset, not by an orderly end
 
 
 def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
@@ -39,7 +47,7 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             server.requests.append({**dict(self.headers), "path": self.path})
             if self.path == server.redirect_from:
-                return self._head(302, {"Location": "/file.zip", "Content-Length": "0"})
+                return self._head(302, {"Location": server.redirect_to, "Content-Length": "0"})
             if server.statuses:
                 return self._head(server.statuses.pop(0), {"Content-Length": "0"})
             first = self._first_byte()
@@ -49,17 +57,29 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
             headers = {"Content-Type": server.content_type, "ETag": server.etag, "Last-Modified": server.last_modified}
             if server.sends_length:
                 headers["Content-Length"] = str(len(body))
+            if first and server.etag_of_ranges != "the same":
+                headers["ETag"] = server.etag_of_ranges
+            if first and server.extra:
+                body, headers["Content-Length"] = body + server.extra, None
             if first:
                 headers["Content-Range"] = f"bytes {first}-{total - 1}/{total}"
             self._head(206 if first else 200, headers)
             cut = server.drops.pop(0) if server.drops else len(body)
             server.sent += len(body[:cut])  # before the client can know that it has them all
             self.wfile.write(body[:cut])
+            if server.resets and cut < len(body):
+                self._reset()
             self.close_connection = True
+
+        def _reset(self) -> None:
+            """A pause, so that the client has read what was sent, then RST instead of FIN."""
+            time.sleep(0.2)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
 
         def _first_byte(self) -> int:
             wanted = self.headers.get("Range")
-            same = self.headers.get("If-Range") in (None, server.etag, server.last_modified)
+            same = server.ignores_if_range or self.headers.get("If-Range") in (None, server.etag, server.last_modified)
             return int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and same and server.ranges else 0
 
         def _head(self, status: int, headers: dict[str, str | None]) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from sg3x.files.compiled import remove_unfinished
+
 if "TESTS_SHARED" not in os.environ:  # the first process of the session: workers inherit it
     os.environ["TESTS_SHARED"] = tempfile.mkdtemp(prefix="sg3x-tests-")
     atexit.register(shutil.rmtree, os.environ["TESTS_SHARED"], ignore_errors=True)
@@ -34,6 +36,7 @@ COMPILED = {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
 }
+remove_unfinished(PROGRAMS)  # of a session that was killed
 
 
 if "PYTEST_XDIST_WORKER" not in os.environ:

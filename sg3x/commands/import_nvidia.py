@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,14 +13,28 @@ from sg3x.commands.errors import one_line_errors
 
 def import_nvidia(
     file: Annotated[Path, typer.Argument(help="network-snapshot-*.pkl or a published stylegan3-{t,r}-*.pkl")],
-    out: Annotated[Path, typer.Argument(help="directory to write, as models/imported")],
+    out: Annotated[
+        Path, typer.Argument(help="directory to write, as models/imported: new, empty, or an imported network")
+    ],
+    force: Annotated[bool, typer.Option(help="replace a network that another command wrote")] = False,
 ) -> None:
     """Reads NVIDIA's StyleGAN3 networks without running any code of the file, and writes them as safetensors and JSON."""
     with one_line_errors():
+        from sg3x.files.atomic import check_replaceable
         from sg3x.files.fingerprint import hash_file
         from sg3x.interop.nvidia import load_pickle
-        from sg3x.networks.store import StoredNetworks, save_networks
+        from sg3x.networks.store import NETWORK, StoredNetworks, save_networks, stored_about
 
+        def is_imported(folder: Path) -> bool:
+            return {"source", "sha256"} <= (stored_about(folder) or {}).keys()
+
+        imported = replace(NETWORK, what="a network that this command wrote", recognise=is_imported)
+        try:
+            check_replaceable(out, NETWORK if force else imported)
+        except ValueError as error:
+            raise ValueError(
+                f"{error}{'' if force else ' (--force: or a network that another sg3x command wrote)'}"
+            ) from None
         if not file.exists():
             raise ValueError(f"{file} does not exist: give a .pkl file")
         networks = load_pickle(file)

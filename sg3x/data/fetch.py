@@ -20,12 +20,25 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from sg3x.data.pictures import PICTURE_SUFFIXES, is_picture_name
-from sg3x.files.atomic import atomic_folder, explain_disk_full
-from sg3x.files.download import ChecksumError, DownloadError, Progress, check_sha256, download_file, file_name
-from sg3x.files.fingerprint import hash_file, hash_tree
+from sg3x.files.atomic import Made, atomic_folder
+from sg3x.files.download import (
+    ChecksumError,
+    DownloadError,
+    Progress,
+    check_sha256,
+    download_path,
+    open_download,
+    public_url,
+)
+from sg3x.files.fingerprint import hash_open_file, hash_tree
+
+# What `fetch` makes: these functions, or the toy cats.
+FETCHED = Made("pictures that the fetch stage wrote", ("train/*/*", "source.json", "attributes.json"))
 
 CopyOne = Callable[[str, Path], None]  # (name in the source, file to write)
 
@@ -57,9 +70,9 @@ def fetch_path(source: Path, out: Path, *, picture_class: str) -> dict:
         raise ValueError(
             f"fetch.path is {str(source)!r}, which is not there; give a folder of pictures or a zip of one"
         )
-    with _filling(out) as partial:
-        count = _unpack(source, partial, picture_class, strict=False, param="fetch.path")
-        return _note(partial, "path", source, hash_file(source), picture_class, count)
+    with open(source, "rb") as file, _filling(out) as partial:
+        count = _unpack(source, file, partial, picture_class, strict=False, param="fetch.path")
+        return _note(partial, "path", source, hash_open_file(file), picture_class, count)
 
 
 def fetch_zip_url(
@@ -92,13 +105,14 @@ def fetch_zip_url(
     check_class_name(picture_class)
     origin: Path | str
     if local_zip is not None:
-        archive, found, origin = Path(local_zip), _check_local(Path(local_zip), sha256), Path(local_zip)
+        archive, param, origin = Path(local_zip), "fetch.zip", Path(local_zip)
+        source = _open_local(archive, sha256)
     else:
-        archive, origin = Path(downloads) / file_name(url), url
-        found = _download(url, archive, sha256, progress, retries, backoff)
-    with _filling(out) as partial:
-        param = "fetch.zip" if local_zip is not None else "fetch.url"
-        count = _unpack(archive, partial, picture_class, strict=True, param=param)
+        archive, param, origin = download_path(downloads, url), "fetch.url", public_url(url)
+        source = _download(url, archive, sha256, progress, retries, backoff)
+    # The open file: what has this name may be another by now, in a folder that several checkouts share.
+    with source as (file, found), _filling(out) as partial:
+        count = _unpack(archive, file, partial, picture_class, strict=True, param=param)
         return _note(partial, "afhqv2", origin, found, picture_class, count)
 
 
@@ -197,36 +211,32 @@ def _check_apart(source: Path, out: Path) -> None:
         raise ValueError(f"fetch.path is {str(source)!r}, which overlaps the stage's output {out}; give another folder")
 
 
-def _check_local(archive: Path, sha256: str | None) -> str:
-    """sha256 of the user's zip, after comparing it with the one asked for. The file itself is left alone."""
+@contextmanager
+def _open_local(archive: Path, sha256: str | None) -> Iterator[tuple[BufferedReader, str]]:
+    """The user's zip, open, and its sha256 after comparing it with the one asked for."""
     wanted = check_sha256(sha256, "fetch.sha256")
     if not archive.is_file():
         raise ValueError(f"fetch.zip is {str(archive)!r}, which is not a file; give a zip, or null to download it")
-    found = hash_file(archive)
-    if wanted is not None and found != wanted:
-        raise ChecksumError(
-            f"{archive} has sha256 {found}, but fetch.sha256 is {wanted}; nothing was unpacked. If you trust the file, "
-            "set fetch.sha256 to its sum, or to null"
-        )
-    return found
+    with open(archive, "rb") as file:
+        found = hash_open_file(file)
+        if wanted is not None and found != wanted:
+            raise ChecksumError(
+                f"{archive} has sha256 {found}, but fetch.sha256 is {wanted}; nothing was unpacked. If you trust the "
+                "file, set fetch.sha256 to its sum, or to null"
+            )
+        yield file, found
 
 
+@contextmanager
 def _download(
     url: str, archive: Path, sha256: str | None, progress: Progress | None, retries: int, backoff: float
-) -> str:
-    """Downloads AFHQv2's zip, and says on failure how to do without it."""
+) -> Iterator[tuple[BufferedReader, str]]:
+    """Downloads AFHQv2's zip, and says on failure how to do without it. Gives it open, and its sha256."""
+    names: dict[str, Any] = {"what": archive.name, "param": "fetch.zip", "sha256_param": "fetch.sha256"}
+    how: dict[str, Any] = {"progress": progress, "retries": retries, "backoff": backoff}
     try:
-        return download_file(
-            url,
-            archive,
-            sha256=sha256,
-            sha256_param="fetch.sha256",
-            what=archive.name,
-            param="fetch.zip",
-            progress=progress,
-            retries=retries,
-            backoff=backoff,
-        )
+        with open_download(url, archive, sha256=sha256, **names, **how) as opened:
+            yield opened
     except ChecksumError:
         raise
     except DownloadError as error:
@@ -235,7 +245,7 @@ def _download(
 
 @contextmanager
 def _filling(out: Path) -> Iterator[Path]:
-    with explain_disk_full(out, "copying pictures"), atomic_folder(out) as partial:
+    with atomic_folder(out, FETCHED, "copying pictures") as partial:
         yield partial
 
 
@@ -253,10 +263,10 @@ def _copy_file(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def _unpack(archive: Path, partial: Path, picture_class: str, *, strict: bool, param: str) -> int:
+def _unpack(archive: Path, file: BufferedReader, partial: Path, picture_class: str, *, strict: bool, param: str) -> int:
     """Unpacks the wanted pictures of a zip, and returns how many they are; damage becomes one clear ValueError."""
     try:
-        with zipfile.ZipFile(archive) as opened:
+        with zipfile.ZipFile(file) as opened:
             members = dict(_members(opened.infolist(), archive))
             chosen = choose(list(members), picture_class, str(archive), strict=strict)
             locked = [name for name in chosen if members[name].flag_bits & 1]

@@ -28,7 +28,7 @@ from typing import Any, BinaryIO, Literal, get_args
 import numpy as np
 
 from sg3x.data.pictures import NonSquare, PictureError, ResizeFilter, is_picture_name, load_picture
-from sg3x.files.atomic import atomic_folder, explain_disk_full
+from sg3x.files.atomic import Made, atomic_folder
 from sg3x.files.fingerprint import ArrayHash, hash_array
 from sg3x.files.workers import process_pool
 
@@ -36,6 +36,7 @@ Unreadable = Literal["error", "skip"]
 Progress = Callable[[int, int], None]  # pictures done, pictures in all
 
 ARRAY, INDEX, FACTS = "images.npy", "index.csv", "dataset.json"
+_MADE = Made("what the prepare stage wrote", (ARRAY, INDEX, FACTS), mark=FACTS)
 _FEW = 64  # up to so many pictures, starting processes takes longer than the work
 _MOST_WORKERS = 16  # the one process that writes cannot follow many more
 _FLIP_BYTES = 64 << 20  # how much of the array is held in memory at a time while mirroring
@@ -102,7 +103,7 @@ def prepare_dataset(
     names = _picture_names(Path(raw))
     settings: dict[str, Any] = {"resolution": resolution, "resize_filter": resize_filter, "nonsquare": nonsquare}
     load = partial(_load, **settings)
-    with explain_disk_full(Path(out), "writing the array"), atomic_folder(Path(out)) as folder:
+    with atomic_folder(Path(out), _MADE, "writing the array") as folder:
         with _results(load, [Path(raw, "train", name) for name in names], workers) as results:
             rows = _kept(zip(names, results, strict=False), report := _Report(), resolution, max_images)
             count = min(len(names), max_images or len(names))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,15 @@ _BLOCK = 1 << 20
 def hash_file(path: Path) -> str:
     """sha256 of the file's bytes, as 64 hexadecimal digits."""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hash_open_file(file)
+
+
+def hash_open_file(file: BufferedReader) -> str:
+    """sha256 of the file from its beginning, where it stands afterwards too."""
+    file.seek(0)
+    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    file.seek(0)
+    return digest
 
 
 def hash_tree(path: Path) -> str:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from sg3x.files.download import ChecksumError, DownloadError, download_file, file_name
+from sg3x.files.download import ChecksumError, DownloadError, download_file, download_path
 from sg3x.metrics import inception, jax_inception, random_features
 from sg3x.metrics.torchscript import TorchScriptError
 
@@ -101,7 +101,7 @@ def inception_file(
             f"the reference features are Inception's (sha256 {sha256}), but features.inception_path "
             "and features.inception_url are both null: set the first to that file, or run the reference stage again"
         )
-    target = Path(downloads) / file_name(url)
+    target = download_path(downloads, url)
     found = download_file(
         url,
         target,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sg3x.files.atomic import atomic_folder
+from sg3x.files.atomic import Made, atomic_folder
 from sg3x.metrics.extractor import Extractor, Progress
 from sg3x.metrics.features import steady_algebra
 from sg3x.metrics.spectrum import spectrum_of
@@ -19,6 +19,7 @@ _DIGITS = 7  # significant; the last bits of a float64 depend on the linear alge
 _PUBLISHED = 50_000  # samples that published FIDs are made of
 _FEATURES = "features.npy"
 _ABOUT = "reference.json"
+_MADE = Made("what the reference stage wrote", (_FEATURES, _ABOUT), mark=_ABOUT)
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def save_reference(folder: Path, reference: Reference) -> None:
         "originals": reference.originals,
         "spectrum": [rounded(power) for power in reference.spectrum],
     }
-    with atomic_folder(Path(folder)) as partial:
+    with atomic_folder(Path(folder), _MADE) as partial:
         content = io.BytesIO()
         np.save(content, np.ascontiguousarray(reference.features, np.float32), allow_pickle=False)
         (partial / _FEATURES).write_bytes(content.getvalue())

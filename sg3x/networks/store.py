@@ -19,7 +19,7 @@ from flax import nnx
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from sg3x.files.atomic import atomic_folder
+from sg3x.files.atomic import Made, atomic_folder
 from sg3x.networks.discriminator import Discriminator, DiscriminatorConfig
 from sg3x.networks.generator import Generator
 from sg3x.networks.naming import Definition, Params, bind, definition, differences, flat, refuse
@@ -30,6 +30,12 @@ WEIGHTS = "generator.safetensors"
 TRAINING_WEIGHTS = "training_generator.safetensors"
 DISCRIMINATOR_WEIGHTS = "discriminator.safetensors"
 CONFIG = "config.json"
+NETWORK = Made(
+    "a network that sg3x wrote",
+    (WEIGHTS, TRAINING_WEIGHTS, DISCRIMINATOR_WEIGHTS, CONFIG),
+    mark=CONFIG,
+    recognise=lambda folder: stored_about(folder) is not None,
+)
 _GET_IT = "pull it (dvc pull export), run the export stage, or import it anew (sg3x import-nvidia)"
 
 
@@ -62,10 +68,19 @@ def save_networks(folder: Path, networks: StoredNetworks) -> None:
     if discriminator is not None:
         config["discriminator"] = discriminator.config.to_dict()
         files[DISCRIMINATOR_WEIGHTS] = _weights(discriminator)
-    with atomic_folder(Path(folder)) as partial:
+    with atomic_folder(Path(folder), NETWORK) as partial:
         for name, tensors in files.items():
             (partial / name).write_bytes(_to_bytes(tensors))
         (partial / CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def stored_about(folder: Path) -> dict[str, Any] | None:
+    """The lineage of the network in `folder`; None: there is no network."""
+    try:
+        about = _read_config(folder).get("about", {})
+    except (ValueError, OSError):
+        return None
+    return about if isinstance(about, dict) else {}
 
 
 def load_generator(folder: str | Path) -> Generator:

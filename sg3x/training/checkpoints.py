@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sg3x.files.atomic import atomic_folder, atomic_write
+from sg3x.files.atomic import Made, atomic_folder, atomic_write
 from sg3x.files.fingerprint import hash_file
 from sg3x.files.tables import Rows, format_tsv, parse_tsv
 from sg3x.networks import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, bind, definition
@@ -24,6 +25,7 @@ from sg3x.networks.naming import differences, refuse
 from sg3x.training.state import State
 
 FORMAT = 1
+MADE = Made("a checkpoint", ("state/*", "meta.json", "history.tsv", "manifest.json"))  # a damaged one too
 # Parts of the network configurations that change neither a shape nor what a weight means.
 FREE_KEYS = ("magnitude_ema_beta", "activation_dtype", "num_fp16_res", "w_avg_beta", "conv_clamp")
 
@@ -34,10 +36,15 @@ class CheckpointError(ValueError):
     """A checkpoint that is damaged, missing or does not fit; the message names what differs."""
 
 
-def save_checkpoint(path: Path, state: State, meta: dict[str, Any], history: History) -> None:
-    """Writes a complete checkpoint at `path`, replacing what was there only when it is complete."""
+def save_checkpoint(
+    path: Path, state: State, meta: dict[str, Any], history: History, before: Callable[[], object] = lambda: None
+) -> None:
+    """Writes a complete checkpoint at `path`, replacing what was there only when it is complete.
+
+    `before`: called before it takes its place; what it raises keeps everything as it was.
+    """
     path = Path(path).absolute()
-    with atomic_folder(path) as part:
+    with atomic_folder(path, MADE) as part:
         _save_state(part / "state", state)
         atomic_write(
             part / "meta.json", json.dumps({"format": FORMAT, **meta}, indent=1, sort_keys=True).encode() + b"\n"
@@ -47,6 +54,7 @@ def save_checkpoint(path: Path, state: State, meta: dict[str, Any], history: His
         manifest = {str(p.relative_to(part)): hash_file(p) for p in files}
         atomic_write(part / "manifest.json", json.dumps(manifest, indent=0, sort_keys=True).encode() + b"\n")
         _sync(part)
+        before()
 
 
 def _sync(folder: Path) -> None:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sg3x.training.lifecycle import die_with_parent
+from sg3x.files.lifeline import die_with_parent
 from sg3x.training.problems import TrainingError
 from sg3x.training.processes import CLOUD_TPU, launcher
 

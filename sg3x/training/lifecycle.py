@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import fcntl
 import os
 import signal
-import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
-PR_SET_PDEATHSIG = 1
+from sg3x.files import locks
+from sg3x.files.lifeline import ancestors, die_with_parent
+
 LOCK = "lock"
 
 
@@ -90,76 +87,20 @@ def _listen(heard: int, request: StopRequest, numbers: tuple[int, ...]) -> None:
             request.signalled(number[0])
 
 
-def die_with_parent() -> None:
-    """Asks the kernel for SIGTERM when the parent dies; kept over exec. Linux only."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
 def _watch_ancestors(request: StopRequest, finished: threading.Event) -> None:
-    first = _ancestors()
+    first = ancestors()
     while not finished.wait(0.5):
-        if _ancestors() != first:
+        if ancestors() != first:
             request.set("the process that started this one is gone")
             return
 
 
-def _ancestors() -> tuple[int, int]:
-    """Numbers of the parent and, when the parent is a shell running one command for it (`sh -c`), of the parent's parent."""
-    parent = os.getppid()
-    try:
-        command = Path(f"/proc/{parent}/cmdline").read_bytes().split(b"\0")
-        if not (command[0].endswith(b"sh") and b"-c" in command[1:2]):
-            return parent, 0
-        fields = Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()
-        return parent, int(fields[1])
-    except (OSError, ValueError, IndexError):
-        return parent, 0
-
-
-@contextlib.contextmanager
-def exclusive(directory: Path, wait_seconds: float = 60.0) -> Iterator[None]:
+def exclusive(directory: Path, wait_seconds: float = 60.0) -> contextlib.AbstractContextManager[None]:
     """Holds the lock on a scratch directory; waits a little for a trainer that is just stopping, then refuses."""
-    deadline, told = time.monotonic() + wait_seconds, False
-    while (file := _lock(directory)) is None:
-        if time.monotonic() > deadline:
-            raise RuntimeError(
-                f"another trainer (process {_holder(directory)}) is running this segment in {directory}; "
-                "wait for it or stop it, then repeat the command"
-            )
-        if not told:
-            print("another trainer is at this segment: waiting for it to stop …", flush=True)
-            told = True
-        time.sleep(0.2)
-    with file:
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
-
-
-def _lock(directory: Path) -> IO[str] | None:
-    """The lock file of `directory`, opened and locked; None: another one has it."""
-    while True:
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            file = open(directory / LOCK, "a+")  # noqa: SIM115
-        except FileNotFoundError:  # removed between the two by a trainer that has finished
-            continue
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(file.fileno()), os.stat(directory / LOCK)):
-                return file
-        except BlockingIOError:
-            file.close()
-            return None
-        except FileNotFoundError:
-            pass
-        file.close()  # the lock of a directory that is gone keeps nobody out of the one that is there now
-
-
-def _holder(directory: Path) -> str:
-    try:
-        return (directory / LOCK).read_text().strip() or "?"
-    except OSError:
-        return "?"
+    return locks.exclusive(
+        directory / LOCK,
+        refusal=f"another trainer (process {{holder}}) is running this segment in {directory}; "
+        "wait for it or stop it, then repeat the command",
+        waiting=lambda: print("another trainer is at this segment: waiting for it to stop …", flush=True),
+        wait_seconds=wait_seconds,
+    )

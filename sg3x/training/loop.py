@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from sg3x.data.sampler import BatchReader, Sampler
+from sg3x.files.lifeline import check_parent, is_orphan
 from sg3x.training import checkpoints
 from sg3x.training.history import history_row
 from sg3x.training.layout import Layout, choose_layout
@@ -277,12 +278,16 @@ class _Run:
         host = self._on_host(state, nimg)
         if self.report is None:
             return
+        if is_orphan():
+            self._interrupt(state, nimg, "the process that started this one is gone")
         self.progress.close()  # waits; what could not be written there is not needed any more
         if self.segment.quality is not None:
             with explain_write(self.segment.quality, in_scratch=False):
                 self.quality.write(self.segment.quality)
         with explain_write(self.segment.out, in_scratch=False):
-            checkpoints.save_checkpoint(self.segment.out, host, {**self.progress.meta, "nimg": nimg}, self.history)
+            meta = {**self.progress.meta, "nimg": nimg}
+            # Another trainer may be at this output by now, with other parameters and a scratch directory of its own.
+            checkpoints.save_checkpoint(self.segment.out, host, meta, self.history, before=check_parent)
         print(f"segment complete: {self.segment.out}", flush=True)
 
 

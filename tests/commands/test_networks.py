@@ -1,5 +1,6 @@
 """`sg3x import-nvidia`, `generate` and `info` on a real snapshot, as a user types them."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import sg3x
 from sg3x.cli import app
 from sg3x.files.fingerprint import hash_tree
 from sg3x.networks import flat
-from sg3x.networks.store import load_networks
+from sg3x.networks.store import load_networks, save_generator
 from sg3x.render.seeds import seed_ws, to_uint8_truncated
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -129,3 +130,64 @@ def test_missing_and_hostile_files_are_one_line(tmp_path):
         output = run(*command, code=1)
         assert "'os.system' is refused" in output and len(output.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def a_thesis(place, imported):
+    place.mkdir()
+    (place / "thesis.txt").write_text("x")
+
+
+def other_models(place, imported):
+    for name in ("a", "b"):
+        shutil.copytree(imported, place / name)
+
+
+def a_network_and_more(place, imported):
+    shutil.copytree(imported, place)
+    (place / "notes.txt").write_text("x")
+
+
+def a_repository(place, imported):
+    (place / ".git").mkdir(parents=True)
+    (place / ".git" / "HEAD").write_text("x")
+
+
+def a_file(place, imported):
+    place.write_text("x")
+
+
+def a_network_of_another_command(place, imported):
+    save_generator(place, sg3x.load_generator(imported), {"nimg": 1000})
+
+
+TARGETS = {
+    a_thesis: 0,
+    other_models: 0,
+    a_network_and_more: 0,
+    a_repository: 0,
+    a_file: 0,
+    a_network_of_another_command: 1,
+}
+
+
+@pytest.mark.parametrize("fill, forced", TARGETS.items(), ids=[fill.__name__ for fill in TARGETS])
+def test_import_replaces_only_what_it_wrote_and_by_force_a_network(imported, tmp_path, fill, forced):
+    out = tmp_path / "target"
+    fill(out, imported)
+    before = hash_tree(tmp_path)
+    said = run("import-nvidia", PICKLE, out, code=1)
+    assert "target" in said and "nothing was replaced" in said and hash_tree(tmp_path) == before
+    run("import-nvidia", PICKLE, out, "--force", code=0 if forced else 1)
+    assert hash_tree(out if forced else tmp_path) == (hash_tree(imported) if forced else before)
+
+
+def test_import_takes_an_empty_place_its_own_network_but_not_the_current_folder(imported, tmp_path, monkeypatch):
+    (tmp_path / "target").mkdir()
+    for _ in range(2):
+        run("import-nvidia", PICKLE, tmp_path / "target")
+    assert [path.name for path in tmp_path.iterdir()] == ["target"] and hash_tree(tmp_path / "target") == hash_tree(
+        imported
+    )
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    assert "is the current folder" in run("import-nvidia", PICKLE, ".", "--force", code=1)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sg3x.data import fetch
 from sg3x.data.fetch import choose, fetch_path, fetch_zip_url
 from sg3x.files.download import ChecksumError, DownloadError
 from sg3x.files.fingerprint import hash_file, hash_tree
@@ -347,7 +348,22 @@ def test_wrong_sum_keeps_the_zip_aside_and_the_old_output(server, get, out, tmp_
     with pytest.raises(ChecksumError, match="fetch.sha256 is " + "0" * 64):
         get(sha256="0" * 64)
     assert tree(out) == before
-    assert (tmp_path / "downloads" / "file.zip.mismatch").read_bytes() == server.content
+    (aside,) = (tmp_path / "downloads").glob("*/file.zip.mismatch")
+    assert aside.read_bytes() == server.content
+
+
+def test_what_is_unpacked_is_the_file_whose_sum_was_checked(server, get, out, tmp_path, monkeypatch):
+    """Another checkout that shares SG3X_DOWNLOADS may put its own file there between the two."""
+    real = fetch.atomic_folder
+
+    def replaced_meanwhile(*args, **options):
+        for zipped in (tmp_path / "downloads").glob("*/file.zip"):
+            zipped.with_name("other").write_bytes(b"another")
+            zipped.with_name("other").replace(zipped)
+        return real(*args, **options)
+
+    monkeypatch.setattr(fetch, "atomic_folder", replaced_meanwhile)
+    assert get()["pictures"] == len(CATS) and taken(out) == CATS
 
 
 def test_progress_is_told(server, get):

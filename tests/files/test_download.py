@@ -9,9 +9,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
+from filelock import FileLock
+from requests.adapters import HTTPAdapter
 
 from sg3x.files import download
-from sg3x.files.download import ChecksumError, DownloadError, direct_url, download_file, file_name
+from sg3x.files.download import (
+    ChecksumError,
+    DownloadError,
+    direct_url,
+    download_file,
+    download_path,
+    file_name,
+    open_download,
+    public_url,
+)
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)
 SHA = hashlib.sha256(CONTENT).hexdigest()
@@ -256,15 +268,15 @@ def test_unknown_host_is_one_clear_error(target, monkeypatch):
 
 
 def test_host_that_goes_away_in_the_middle_is_tried_again(server, target, monkeypatch):
-    real, calls = download.urllib.request.urlopen, []
+    real, calls = HTTPAdapter.send, []
 
-    def flaky(request, timeout):
+    def flaky(adapter, request, **options):
         calls.append(request)
         if len(calls) == 2:
-            raise download.urllib.error.URLError(OSError(errno.ENETUNREACH, "Network is unreachable"))
-        return real(request, timeout=timeout)
+            raise requests.ConnectionError(OSError(errno.ENETUNREACH, "Network is unreachable"))
+        return real(adapter, request, **options)
 
-    monkeypatch.setattr(download.urllib.request, "urlopen", flaky)
+    monkeypatch.setattr(HTTPAdapter, "send", flaky)
     server.drops = [600_000]
     assert get(server, target) == SHA
     assert len(calls) == 3
@@ -276,7 +288,11 @@ def test_wait_between_tries_doubles(server, target, monkeypatch):
     server.statuses = [503] * 9
     with pytest.raises(DownloadError):
         get(server, target, backoff=1.0, retries=4)
-    assert waits == [1, 2, 4, 8]
+    assert waits == [2, 4, 8]  # the first one at once
+    server.drops, waits[:] = [0] * 9, []
+    with pytest.raises(DownloadError):
+        get(server, target, backoff=1.0, retries=4)
+    assert waits[-4:] == [1, 2, 4, 8]
 
 
 def test_mismatch_names_both_sums_and_keeps_the_file_aside(server, target):
@@ -380,11 +396,11 @@ def test_dropbox_preview_links_become_direct_ones():
 def test_the_direct_link_is_what_is_asked_for(target, monkeypatch):
     asked: list[str] = []
 
-    def refuse(request, timeout):
-        asked.append(request.full_url)
-        raise download.urllib.error.URLError("no network in tests")
+    def refuse(adapter, request, **options):
+        asked.append(request.url)
+        raise requests.ConnectionError("no network in tests")
 
-    monkeypatch.setattr(download.urllib.request, "urlopen", refuse)
+    monkeypatch.setattr(HTTPAdapter, "send", refuse)
     with pytest.raises(DownloadError):
         download_file("https://www.dropbox.com/s/abc/a.zip?dl=0", target)
     assert asked == ["https://www.dropbox.com/s/abc/a.zip?dl=1"]
@@ -395,3 +411,95 @@ def test_the_direct_link_is_what_is_asked_for(target, monkeypatch):
 )
 def test_file_name_is_the_last_part_of_the_path_and_harmless(path, name):
     assert file_name("https://host/" + path) == name
+
+
+# What a server may answer to "go on from byte 600,000, if it is still version one", and what must not be mixed.
+RANGES = {
+    "another version, and says so": {"ignores_if_range": True, "content": CONTENT[::-1], "etag": '"two"'},
+    "another version, with a weak ETag": {"ignores_if_range": True, "content": CONTENT[::-1], "etag": 'W/"two"'},
+    "another version, without saying which": {"content": CONTENT[::-1], "etag_of_ranges": None},
+    "more than announced": {"extra": b"garbage"},
+}
+
+
+@pytest.mark.parametrize("answers", RANGES.values(), ids=RANGES)
+def test_a_range_that_does_not_fit_is_never_appended(server, target, answers):
+    give_up(server, target, at=600_000)
+    for key, value in answers.items():
+        setattr(server, key, value)
+    get(server, target)
+    assert target.read_bytes() == server.content
+    assert "Range" not in server.requests[-1]
+
+
+@pytest.mark.parametrize("place", ["ftp://127.0.0.1:{port}/file.zip", "file:///etc/hostname", "gopher://127.0.0.1/"])
+def test_a_redirect_leads_to_http_only(server, target, place):
+    server.redirect_to = place.format(port=server.url.rpartition(":")[2].partition("/")[0])
+    with pytest.raises(DownloadError, match="cannot be asked for .*No connection adapters"):
+        download_file(server.url.replace("/file.zip", "/moved"), target)
+    assert [request["path"] for request in server.requests] == ["/moved"] and not target.exists()
+
+
+@pytest.mark.parametrize("arrived", [1, 1000, 300_000])
+def test_what_came_before_a_reset_is_kept_from_the_first_byte(server, target, arrived):
+    server.resets, server.drops = True, [arrived]
+    with pytest.raises(DownloadError, match=r"connection broke .*kept: run again"):
+        get(server, target, retries=0)
+    assert (target.parent / "file.zip.part").read_bytes() == CONTENT[:arrived]
+    assert get(server, target) == SHA
+    assert server.requests[-1]["Range"] == f"bytes={arrived}-"
+
+
+def test_two_urls_of_one_name_have_places_of_their_own(server, tmp_path):
+    places = [download_path(tmp_path, url) for url in (server.url, server.url + "?v=2", "https://other/file.zip")]
+    assert len(set(places)) == 3 and {place.name for place in places} == {"file.zip"}
+
+
+def test_a_wrong_sum_of_another_url_leaves_the_good_file(server, target):
+    get(server, target)
+    server.content = b"other"
+    with pytest.raises(ChecksumError):
+        download_file(server.url + "?v=2", target, sha256=OTHER)
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_complete_file_damaged_later_is_not_taken_and_its_sum_not_forgotten(server, target):
+    get(server, target)
+    damaged = CONTENT[:-1] + b"?"
+    target.write_bytes(damaged)
+    for _ in range(2):
+        with pytest.raises(ChecksumError, match=f"but it was {SHA} when it arrived"):
+            get(server, target)
+    assert json.loads((target.parent / "file.zip.json").read_text())["sha256"] == SHA
+    assert get(server, target, sha256=hashlib.sha256(damaged).hexdigest())  # who trusts it says so
+    assert len(server.requests) == 1
+
+
+def test_the_file_that_is_opened_is_the_one_that_was_checked(server, target):
+    with open_download(server.url, target) as (file, found):
+        replaced = target.with_name("replacement")
+        replaced.write_bytes(b"another clone's")
+        replaced.replace(target)
+        assert (found, hashlib.sha256(file.read()).hexdigest()) == (SHA, SHA)
+
+
+def test_another_users_folder_is_named_with_what_to_do(server, target, monkeypatch):
+    def refuse(self, *args, **options):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    with pytest.raises(
+        PermissionError, match=r"belongs to .*Set SG3X_DOWNLOADS to a folder of your own.*file\.zip\.lock"
+    ):
+        get(server, target)
+
+
+def test_no_password_is_printed_or_written(server, target):
+    url = server.url.replace("http://", "http://me:s3cret@")
+    server.statuses = [404]
+    with pytest.raises(DownloadError) as caught:
+        download_file(url, target)
+    download_file(url, target)
+    notes = "".join(file.read_text() for file in target.parent.glob("*.json"))
+    assert "s3cret" not in str(caught.value) + notes and "***@127.0.0.1" in notes
+    assert public_url("https://a/b@c") == "https://a/b@c"

