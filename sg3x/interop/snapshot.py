@@ -36,7 +36,7 @@ class NetworkState:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A whole file. Networks it does not have, or that cannot be read, are None; `notes` says which, and what else was left out."""
+    """A whole file. Networks that it lacks, or that cannot be read, are None; `notes` says what was left out, and why."""
 
     generator: NetworkState | None
     discriminator: NetworkState | None

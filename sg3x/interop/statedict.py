@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sg3x.files.printable import printable
 from sg3x.networks.discriminator import BLUR
 from sg3x.networks.generator import layer_filters
 from sg3x.networks.layers import Params
@@ -18,6 +19,8 @@ from sg3x.networks.schedule import GeneratorConfig, layer_schedule
 FILTER_SUFFIXES = (".up_filter", ".down_filter", ".resample_filter")
 TRANSFORM = "synthesis.input.transform"
 _FILTER_ATOL = 1e-5
+_MOST_NAMES = 200  # in one message
+_HALF_RTOL = 2**-10  # of half precision, twice over: snapshots that were rounded to it once
 
 
 def to_our_layout(name: str, value: np.ndarray) -> np.ndarray:
@@ -66,14 +69,17 @@ def params_from_state_dict(state: Mapping[str, np.ndarray], expected: Mapping[st
             except ValueError:
                 problems.append(f"{name} has shape {value.shape}, which cannot be a weight's")
     problems += [f"missing {name}" for name in sorted(expected.keys() - state.keys())]
-    problems += [f"unexpected {name}" for name in sorted(ours.keys() - expected.keys())]
+    problems += [f"unexpected {printable(name)}" for name in sorted(ours.keys() - expected.keys())]
     problems += [
         f"{name} has shape {ours[name].shape} in our layout, expected {expected[name].shape}"
         for name in sorted(expected.keys() & ours.keys())
         if ours[name].shape != expected[name].shape
     ]
     if problems:
-        raise ValueError("the state dict does not fit the configuration:\n  " + "\n  ".join(problems))
+        more = f"\n  and {len(problems) - _MOST_NAMES} more" if len(problems) > _MOST_NAMES else ""
+        raise ValueError(
+            "the state dict does not fit the configuration:\n  " + "\n  ".join(problems[:_MOST_NAMES]) + more
+        )
     return {name: jnp.asarray(ours[name], jnp.float32) for name in expected}
 
 
@@ -98,7 +104,7 @@ def _check_filters(state: Mapping[str, np.ndarray], designed: Mapping[str, np.nd
         taps, expected = state[name], designed.get(name)
         if expected is None or taps.shape != expected.shape:
             problems.append(f"{name} has shape {taps.shape}, expected {None if expected is None else expected.shape}")
-        elif not np.allclose(taps, expected, rtol=0, atol=_FILTER_ATOL):
+        elif not np.allclose(taps, expected, rtol=_HALF_RTOL, atol=_FILTER_ATOL):
             problems.append(f"{name} differs by {np.abs(taps - expected).max():.3g}")
     if problems:
         raise ValueError("the filters do not follow from the configuration:\n  " + "\n  ".join(problems))
