@@ -26,7 +26,7 @@ _STORAGE_TYPES: dict[str, np.dtype] = {
     "torch.BFloat16Storage": np.dtype(ml_dtypes.bfloat16),
 }
 _MAX_DIMENSIONS = 8
-_TENSOR_BYTES = 512  # what Python and numpy need for one, beside its numbers
+TENSOR_BYTES = 512  # what Python and numpy need for one, beside its numbers
 _NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 _MAX_VALUES = 100_000  # of a numpy array: attributes hold sizes and cut-offs, weights are tensors
 
@@ -119,7 +119,7 @@ class Reducers:
         return Storage(read_storage(blob, self.budget))
 
     def _tensor(self, arguments: tuple) -> Tensor:
-        self.budget.take(_TENSOR_BYTES, 5)
+        self.budget.take(TENSOR_BYTES, 5)
         return rebuild_tensor(arguments)
 
     def _set(self, arguments: tuple) -> set:

@@ -8,6 +8,7 @@ makes them) also has `training_generator.safetensors`, the weights that are bein
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from sg3x.files.atomic import atomic_folder
+from sg3x.files.printable import printable, printable_values
 from sg3x.networks.discriminator import DiscriminatorConfig, init_discriminator
 from sg3x.networks.generator import init_generator
 from sg3x.networks.layers import Params
@@ -30,6 +32,8 @@ WEIGHTS = "generator.safetensors"
 TRAINING_WEIGHTS = "training_generator.safetensors"
 DISCRIMINATOR_WEIGHTS = "discriminator.safetensors"
 CONFIG = "config.json"
+_LARGEST_CONFIG = 4 * 2**20  # bytes
+_MOST_NAMES = 100  # in one message
 _GET_IT = "pull it (dvc pull export), run the export stage, or import it anew (sg3x import-nvidia)"
 
 
@@ -87,11 +91,14 @@ def load_networks(folder: str | Path) -> StoredNetworks:
     if "discriminator" in config:
         try:
             shape = DiscriminatorConfig.from_dict(config["discriminator"])
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{folder / CONFIG} has no valid discriminator: {error}") from None
+        except ValueError as error:
+            raise ValueError(f"{folder / CONFIG} has no valid discriminator: discriminator: {error}") from None
         params = jax.eval_shape(lambda: init_discriminator(jax.random.key(0), shape))
         discriminator = Discriminator(shape, _tensors(folder, DISCRIMINATOR_WEIGHTS, params))
-    return StoredNetworks(_generator(folder, config, WEIGHTS), training, discriminator, config.get("about", {}))
+    about = config.get("about", {})
+    if not isinstance(about, dict):
+        raise ValueError(f"{folder / CONFIG}: about must hold keys and values, this is {printable(repr(about), 100)}")
+    return StoredNetworks(_generator(folder, config, WEIGHTS), training, discriminator, printable_values(about))
 
 
 def _to_bytes(tensors: Mapping[str, Any]) -> bytes:
@@ -100,12 +107,18 @@ def _to_bytes(tensors: Mapping[str, Any]) -> bytes:
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_CONFIG:
+            raise ValueError(f"it must be a file of at most {_LARGEST_CONFIG} bytes")
+        config = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise ValueError(f"{folder / CONFIG} is not there: {_GET_IT}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{folder} holds no network: {CONFIG}: {error}") from None
+        raise ValueError(f"{path} is not there: {_GET_IT}") from None
+    except RecursionError:
+        raise ValueError(f"{folder} holds no network: {CONFIG}: it is nested too deep") from None
+    except ValueError as error:
+        raise ValueError(f"{folder} holds no network: {CONFIG}: {printable(error)}") from None
     if not isinstance(config, dict) or "generator" not in config:
         raise ValueError(f"{folder} holds no network: {CONFIG} has no key 'generator'")
     return config
@@ -114,25 +127,55 @@ def _read_config(folder: Path) -> dict[str, Any]:
 def _generator(folder: Path, config: dict[str, Any], file: str) -> Generator:
     try:
         shape = GeneratorConfig.from_dict(config["generator"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{folder} holds no network: {error}") from None
-    params, buffers = jax.eval_shape(lambda: init_generator(jax.random.key(0), shape))
+        params, buffers = jax.eval_shape(lambda: init_generator(jax.random.key(0), shape))
+    except ValueError as error:
+        raise ValueError(f"{folder} holds no network: {CONFIG}: generator: {error}") from None
     arrays = _tensors(folder, file, {**params, **buffers})
-    transform = config.get("transform") if file == WEIGHTS else None
+    transform = _transform(folder, config.get("transform")) if file == WEIGHTS else None
     return Generator(shape, {n: arrays[n] for n in params}, {n: arrays[n] for n in buffers}, transform)
 
 
-def _tensors(folder: Path, file: str, expected: Mapping[str, jax.ShapeDtypeStruct]) -> Params:
-    """The arrays of one file, exactly those expected."""
+def _transform(folder: Path, values: Any) -> np.ndarray | None:
+    """The transform of the Fourier input's coordinates, float32[3, 3]."""
+    if values is None:
+        return None
     try:
-        tensors = load_file(folder / file)
-    except FileNotFoundError:
-        raise ValueError(f"{folder / file} is not there: {_GET_IT}") from None
+        found = np.array(values, np.float32)
+    except (TypeError, ValueError, OverflowError):
+        found = np.zeros(0, np.float32)
+    if found.shape != (3, 3) or not np.isfinite(found).all():
+        raise ValueError(f"{folder / CONFIG}: transform={printable(repr(values), 100)} must be 3 x 3 finite numbers")
+    return found
+
+
+def _tensors(folder: Path, file: str, expected: Mapping[str, jax.ShapeDtypeStruct]) -> Params:
+    """The arrays of one file, exactly those expected. Names, types and shapes are compared before anything is read."""
+    path = folder / file
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ValueError(f"{path} is not a regular file")
+        with safe_open(path, framework="numpy") as tensors:
+            slices = {name: tensors.get_slice(name) for name in list(tensors.keys())}
+            found = {name: (x.get_dtype(), tuple(x.get_shape())) for name, x in slices.items()}
+            needed = {name: ("F32", tuple(x.shape)) for name, x in expected.items()}
+            _compare(folder, file, found, needed)
+            return {name: jnp.asarray(tensors.get_tensor(name)) for name in expected}
+    except (FileNotFoundError, NotADirectoryError):
+        raise ValueError(f"{path} is not there: {_GET_IT}") from None
     except SafetensorError as error:
-        raise ValueError(f"{folder} is damaged: {file}: {error}") from None
-    shapes = {name: tuple(x.shape) for name, x in expected.items()}
-    found = {name: x.shape for name, x in tensors.items()}
-    if found != shapes:
-        names = sorted(n for n in found.keys() | shapes.keys() if found.get(n) != shapes.get(n))
-        raise ValueError(f"{folder}: {file} does not fit {CONFIG}: weights do not fit: {', '.join(names)}")
-    return {name: jnp.asarray(tensors[name]) for name in expected}
+        raise ValueError(f"{folder} is damaged: {file}: {printable(error)}") from None
+    except MemoryError:
+        raise ValueError(f"{path}: there is not enough memory for its {path.stat().st_size} bytes") from None
+
+
+def _compare(folder: Path, file: str, found: dict[str, tuple], needed: dict[str, tuple]) -> None:
+    """Raises ValueError that names every array of another type or shape."""
+    if types := sorted({kind for kind, _ in found.values()} - {"F32"}):
+        names = [name for name, (kind, _) in found.items() if kind != "F32"]
+        shown = ", ".join(printable(name, 100) for name in sorted(names)[:_MOST_NAMES])
+        raise ValueError(f"{folder}: {file}: weights of type {', '.join(types)}, needed is F32 (float32): {shown}")
+    if found != needed:
+        names = sorted(n for n in found.keys() | needed.keys() if found.get(n) != needed.get(n))
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        shown = ", ".join(printable(name, 100) for name in names[:_MOST_NAMES]) + more
+        raise ValueError(f"{folder}: {file} does not fit {CONFIG}: weights do not fit: {shown}")
