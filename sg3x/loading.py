@@ -37,15 +37,9 @@ def load_discriminator(path: str | Path) -> Discriminator:
     """The discriminator of a checkpoint, an imported directory or an NVIDIA pickle; raises as `load_generator`."""
     kind, path = kind_of(path), Path(path)
     if kind == "checkpoint":
-        import jax.numpy as jnp
+        from sg3x.training.averaged import load_judge
 
-        from sg3x.networks import DiscriminatorConfig
-        from sg3x.networks.model import Discriminator
-        from sg3x.training.checkpoints import load_checkpoint
-
-        state, meta, _ = load_checkpoint(path)
-        params = {name: jnp.asarray(x) for name, x in state["d"].items()}
-        return Discriminator(DiscriminatorConfig.from_dict(meta["discriminator"]), params)
+        return load_judge(path)
     if kind == "pickle":
         from sg3x.interop.nvidia import load_pickle
 

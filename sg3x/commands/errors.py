@@ -15,7 +15,7 @@ def one_line_errors() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo("interrupted: nothing is left half done", err=True)
+        typer.echo("interrupted", err=True)
         raise typer.Exit(130) from None
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         if os.environ.get("SG3X_DEBUG") or isinstance(error, typer.Exit):

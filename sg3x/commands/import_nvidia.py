@@ -93,7 +93,9 @@ def _shapes(generator: Any, discriminator: Any) -> dict[str, Any]:
             "config": "R" if radial else "T", "z_dim": generator.z_dim, "w_dim": generator.w_dim,
             "mapping_layers": generator.mapping_layers, "num_layers": generator.num_layers,
             "num_critical": generator.num_critical, "channel_base": generator.channel_base // share,
-            "channel_max": generator.channel_max // share, "channels": None if generator.channels is None else list(generator.channels), "margin_size": generator.margin_size,
+            "channel_max": generator.channel_max // share,
+            "channels": None if generator.channels is None else list(generator.channels),
+            "margin_size": generator.margin_size,
         },
         "discriminator": {
             "channel_base": discriminator.channel_base, "channel_max": discriminator.channel_max,

@@ -15,7 +15,7 @@ _COMPRESSION = 6  # zlib's level, named so that the bytes do not follow a change
 
 
 def save_png(path: Path, image: np.ndarray) -> None:
-    """Writes uint8[H, W, 3], [H, W, 4] (RGBA), [H, W, 1] or [H, W] as PNG: the same bytes for the same picture, no time stamps."""
+    """Writes uint8[H, W, 3], [H, W, 4] (RGBA), [H, W, 1] or [H, W] as PNG: the same bytes every time, no time stamps."""
     image = _checked(image, (2, 3))
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[..., 0]

@@ -20,6 +20,7 @@ from sg3x.files.atomic import atomic_folder, atomic_write
 from sg3x.files.fingerprint import hash_file
 from sg3x.files.tables import Rows, format_tsv, parse_tsv
 from sg3x.training.state import State
+from sg3x.training.stored_arrays import check_stored_arrays
 
 FORMAT = 1
 # Parts of the network configurations that change neither a shape nor what a weight means.
@@ -80,6 +81,10 @@ def load_checkpoint(path: Path, template: State | None = None) -> tuple[State, d
     path = Path(path).absolute()
     meta = load_meta(path)
     verify(path)
+    try:
+        check_stored_arrays(path / "state")
+    except ValueError as error:
+        raise CheckpointError(str(error)) from None
     state = _load_state(path / "state")
     if template is not None:
         _check_fits(path, state, template)
