@@ -59,6 +59,9 @@ def kind_of(path: str | Path) -> str:
     Raises:
         ValueError: nothing is there, or nothing that holds a network.
     """
+    from sg3x.interop.filekind import refuse_url
+
+    refuse_url(path)
     path = Path(path)
     if not path.exists():
         raise ValueError(f"{path} does not exist: give a directory of models/, a checkpoint or an NVIDIA .pkl file")

@@ -14,6 +14,9 @@ def one_line_errors() -> Iterator[None]:
     """What a user can mend is `error: ...`, not a traceback; SG3X_DEBUG in the environment shows it all the same."""
     try:
         yield
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        raise typer.Exit(130) from None
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         if os.environ.get("SG3X_DEBUG") or isinstance(error, typer.Exit):
             raise

@@ -33,6 +33,8 @@ def generate(
     from sg3x.render.seeds import parse_grid, parse_ranges, user_transform
 
     with one_line_errors():
+        import numpy as np
+
         from sg3x.loading import load_generator
         from sg3x.render import seeds as drawing
 
@@ -41,6 +43,9 @@ def generate(
         _check(numbers, shape, trunc)
         move = user_transform(_pair(translate), rotate)
         generator = load_generator(model)
+        _check_channels(generator.config.img_channels)
+        if move is None and generator.synthesis.input.transform is not None:
+            move = np.eye(3, dtype=np.float32)  # gen_images.py always sets its own, a stored one never counts
         look = {"class_index": class_index, "truncation_psi": trunc, "truncation_cutoff": cutoff}
         ws = drawing.seed_ws(generator, numbers, **look)  # type: ignore[arg-type]
         if mix is None:
@@ -58,6 +63,11 @@ def _check(numbers: list[int], shape: tuple[int, int] | None, trunc: float) -> N
         raise ValueError(f"trunc={trunc} must be a finite number, as 0.7")
     if shape is not None and shape[0] * shape[1] > len(numbers):
         raise ValueError(f"grid={shape[0]}x{shape[1]} shows {shape[0] * shape[1]} pictures, --seeds are {len(numbers)}")
+
+
+def _check_channels(channels: int) -> None:
+    if channels not in (1, 3, 4):
+        raise ValueError(f"this network draws {channels} channels: PNG files have 1 (grey), 3 (RGB) or 4 (RGBA)")
 
 
 def _pair(text: str) -> tuple[float, float]:

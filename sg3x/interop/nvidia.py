@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from sg3x.interop.options import discriminator_config, generator_config
+from sg3x.files.printable import printable
+from sg3x.interop.budget import UnsafePickleError
+from sg3x.interop.options import discriminator_config, generator_config, ignored_options
 from sg3x.interop.snapshot import NetworkState, read_snapshot
 from sg3x.interop.statedict import (
     TRANSFORM,
@@ -21,11 +24,12 @@ from sg3x.interop.statedict import (
     to_our_layout,
     to_reference_layout,
 )
-from sg3x.interop.unpickle import UnsafePickleError
 from sg3x.networks.discriminator import Discriminator
 from sg3x.networks.generator import Generator
 from sg3x.networks.naming import bind, definition
 from sg3x.networks.variables import Transform
+
+_log = logging.getLogger(__name__)
 
 __all__ = [
     "NvidiaNetworks",
@@ -77,9 +81,11 @@ def discriminator_from_state_dict(state_dict: Mapping[str, Any], **init_kwargs: 
 
 @dataclass(frozen=True)
 class NvidiaNetworks:
-    """The networks of one file, ready to use. `generator` and `discriminator` are None when the file lacks them.
+    """The networks of one file, ready to use. `generator` and `discriminator` are None when the file lacks them, or holds
+    them in a form that cannot be used.
 
-    `meta` is plain: class_name and init_kwargs of "G", "D" and "G_ema", frozen (D's frozen weights), training_set.
+    `meta` is plain: class_name and init_kwargs of "G", "D" and "G_ema", frozen (D's frozen weights), training_set, and, if
+    anything of the file was left out, notes: what and why.
     """
 
     generator: Generator | None  # the weights being trained
@@ -92,7 +98,8 @@ def load_pickle(path: str | Path) -> NvidiaNetworks:
     """The networks of a StyleGAN3 snapshot (network-snapshot-*.pkl, or a published stylegan3-{t,r}-*.pkl).
 
     Only numpy reads the file: pickle opcodes are interpreted against a short allow-list, nothing is imported or called by
-    the file's word, and memory stays within a small multiple of the file's size. See `sg3x.interop.unpickle`.
+    the file's word, and memory stays within a small multiple of the file's size. See `sg3x.interop.unpickle`. What drawing does
+    not need may be missing or of another kind: it is left out, with a note.
 
     Raises:
         UnsafePickleError: (a ValueError) the file asks for more than a network needs, is damaged, or holds another kind
@@ -102,16 +109,26 @@ def load_pickle(path: str | Path) -> NvidiaNetworks:
     found = read_snapshot(path)
     named = {"G": found.generator, "D": found.discriminator, "G_ema": found.generator_ema}
     opened: dict[str, Any] = {}
+    notes = list(found.notes)
     for name, state in named.items():
         try:
             opened[name] = None if state is None else _network(name, state)
-        except (ValueError, TypeError, ArithmeticError, MemoryError) as error:
-            raise UnsafePickleError(f"{path}: {name}: {error}") from None
+        except (ValueError, TypeError, ArithmeticError, MemoryError, AttributeError, LookupError) as error:
+            reason = str(error) or type(error).__name__
+            if name == "G_ema":
+                raise UnsafePickleError(f"{path}: {name}: {reason}") from None
+            opened[name] = None  # only training needs it
+            notes.append(f"{name} is left out: {reason}")
+        else:
+            notes += [] if state is None else [f"{name}: {note}" for note in ignored_options(state.init_kwargs)]
+    for note in notes:
+        _log.warning("note: %s: %s", path, note)
     meta: dict[str, Any] = {
         name: {"class_name": state.class_name, "init_kwargs": state.init_kwargs}
         for name, state in named.items()
         if state is not None
     }
+    meta |= {"notes": notes} if notes else {}
     meta["frozen"] = [] if found.discriminator is None else list(found.discriminator.frozen)
     meta["training_set"] = found.training_set
     return NvidiaNetworks(opened["G"], opened["G_ema"], opened["D"], meta)
@@ -123,6 +140,6 @@ def _network(name: str, state: NetworkState) -> Generator | Discriminator:
             raise ValueError(f"a {state.class_name!r} is not a discriminator of StyleGAN2")
         return discriminator_from_state_dict(state.arrays, **state.init_kwargs)
     if state.class_name != "Generator" or "synthesis.input.freqs" not in state.arrays:
-        kind = "StyleGAN2" if "synthesis.b4.const" in state.arrays else repr(state.class_name)
+        kind = "StyleGAN2" if "synthesis.b4.const" in state.arrays else repr(printable(state.class_name, 100))
         raise ValueError(f"a {kind} generator: only StyleGAN3's (configurations T and R) can be read")
     return generator_from_state_dict(state.arrays, **state.init_kwargs)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sg3x.files.printable import printable
 from sg3x.networks.discriminator import DiscriminatorConfig
 from sg3x.networks.schedule import GeneratorConfig
 
@@ -51,27 +52,37 @@ DISCRIMINATOR_FIXED: dict[str, Any] = {
     "epilogue_kwargs.activation": "lrelu",
 }
 
-# Say how a network is computed or trained, not what it computes.
+# Say how a network is computed or trained, not what it computes. Forks have some of them.
 IGNORED = (
     "use_fp16", "fp16_channels_last", "class_name", "block_kwargs.fp16_channels_last", "block_kwargs.freeze_layers",
-    "mapping_kwargs.w_avg_beta", "freeze_layers",
+    "mapping_kwargs.w_avg_beta", "freeze_layers", "verbose",
 )  # fmt: skip
-
-# What numbers may be: larger ones are no network's, and would only fill the memory.
-LIMITS = {
-    "z_dim": 65536, "c_dim": 65536, "w_dim": 65536, "img_resolution": 4096, "img_channels": 1024, "num_layers": 64,
-    "mapping_layers": 64, "margin_size": 256, "conv_kernel": 15, "filter_size": 16, "lrelu_upsampling": 4,
-    "channel_base": 2**24, "channel_max": 65536, "cmap_dim": 65536, "mbstd_num_channels": 1024,
-    "mbstd_group_size": 65536, "num_critical": 64, "num_fp16_res": 64,
-}  # fmt: skip
-MAY_BE_NONE = ("cmap_dim", "mbstd_group_size", "conv_clamp")
-NUMBERS = (
-    "first_cutoff", "first_stopband", "last_stopband_rel", "output_scale", "conv_clamp", "magnitude_ema_beta", "w_avg_beta",
-    "mapping_lr_multiplier",
-)  # fmt: skip
-FLAGS = ("use_radial_filters",)
+# The same, of forks: named in a note.
+NOTED = {
+    "mapping_kwargs.freeze_layers": "layers that training leaves as they are",
+    "mapping_kwargs.freeze_embed": "an embedding that training leaves as it is",
+    "freeze_embed": "an embedding that training leaves as it is",
+    "square": "the picture is a square",
+}
+# Options that change the picture in ways that we do not have -> why they are refused.
+FOREIGN = {
+    "square": "non-square networks are not supported",
+    "init_res": "non-square networks are not supported",
+    "rand_embedding": "embeddings of StyleGAN-XL are not supported",
+    "cls_layers": "layers of StyleGAN-XL are not supported",
+    "head_layers": "layers of StyleGAN-XL are not supported",
+    "up_factor": "super-resolution stages of StyleGAN-XL are not supported",
+}
 
 _GROUPS = ("mapping_kwargs", "block_kwargs", "epilogue_kwargs", "synthesis_kwargs")
+
+
+def ignored_options(init_kwargs: Mapping[str, Any]) -> list[str]:
+    """A note for each option of a fork that changes nothing about the picture."""
+    given = _flattened(init_kwargs)
+    return [
+        f"option {name}={printable(repr(given[name]), 60)} is ignored: {NOTED[name]}" for name in NOTED if name in given
+    ]
 
 
 def generator_config(init_kwargs: Mapping[str, Any]) -> GeneratorConfig:
@@ -80,46 +91,48 @@ def generator_config(init_kwargs: Mapping[str, Any]) -> GeneratorConfig:
     Raises:
         ValueError: an option we do not know, or do not have; it is named with the nearest valid one.
     """
-    return GeneratorConfig(**_translated("generator", init_kwargs, GENERATOR_OPTIONS, {}))
+    options = _translated("generator", init_kwargs, GENERATOR_OPTIONS, {})
+    return _made(GeneratorConfig, "generator", options, GENERATOR_OPTIONS)
 
 
 def discriminator_config(init_kwargs: Mapping[str, Any]) -> DiscriminatorConfig:
     """The configuration of a StyleGAN2 discriminator; see `generator_config`."""
-    return DiscriminatorConfig(**_translated("discriminator", init_kwargs, DISCRIMINATOR_OPTIONS, DISCRIMINATOR_FIXED))
+    options = _translated("discriminator", init_kwargs, DISCRIMINATOR_OPTIONS, DISCRIMINATOR_FIXED)
+    return _made(DiscriminatorConfig, "discriminator", options, DISCRIMINATOR_OPTIONS)
+
+
+def _made(kind: Any, network: str, options: dict[str, Any], names: Mapping[str, str]) -> Any:
+    """The configuration; its errors name the reference's option, not our field."""
+    try:
+        return kind(**options)
+    except ValueError as error:
+        field, equals, rest = str(error).partition("=")
+        theirs = next((name for name, ours in names.items() if ours == field), field)
+        raise ValueError(f"{network} option {theirs}{equals}{rest}" if equals else str(error)) from None
 
 
 def _translated(
     network: str, init_kwargs: Mapping[str, Any], names: Mapping[str, str], fixed: Mapping[str, Any]
 ) -> dict[str, Any]:
     if "img_resolution" not in init_kwargs:
-        raise ValueError(f"the {network}'s options lack img_resolution: {', '.join(init_kwargs) or 'none were given'}")
+        given = printable(", ".join(map(str, init_kwargs)))
+        raise ValueError(f"the {network}'s options lack img_resolution: {given or 'none were given'}")
+    if isinstance(size := plain(init_kwargs["img_resolution"]), list):
+        raise ValueError(f"{network} option img_resolution={printable(size)}: non-square networks are not supported")
     options = {}
     for name, value in _flattened(init_kwargs).items():
         if name in names:
-            options[names[name]] = _checked(network, name, names[name], plain(value))
+            options[names[name]] = plain(value)
         elif name in fixed:
             if plain(value) != fixed[name]:
-                raise ValueError(f"{network} option {name}={value!r}: only {fixed[name]!r} is supported")
-        elif name not in IGNORED:
+                raise ValueError(f"{network} option {name}={printable(repr(value))}: only {fixed[name]!r} is supported")
+        elif name in FOREIGN and not (name == "square" and plain(value) is True):
+            raise ValueError(f"{network} option {name}={printable(repr(value))}: {FOREIGN[name]}")
+        elif name not in IGNORED and name not in NOTED:
             known = [*names, *fixed]
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
-            raise ValueError(f"unknown {network} option {name!r}; the nearest known one is {near!r}")
+            near = difflib.get_close_matches(str(name)[:100], known, n=1, cutoff=0.0)[0]
+            raise ValueError(f"unknown {network} option {printable(name, 100)!r}; the nearest known one is {near!r}")
     return options
-
-
-def _checked(network: str, name: str, field: str, value: Any) -> Any:
-    """`value`, if a network can have it."""
-    said = f"{network} option {name}={value!r} must be"
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if value is None and field in MAY_BE_NONE:
-        return None
-    if field in LIMITS and not (number and isinstance(value, int) and 0 <= value <= LIMITS[field]):
-        raise ValueError(f"{said} a whole number from 0 to {LIMITS[field]}")
-    if field in NUMBERS and not (number and np.isfinite(value)):
-        raise ValueError(f"{said} a finite number")
-    if field in FLAGS and not isinstance(value, bool):
-        raise ValueError(f"{said} true or false")
-    return value
 
 
 def _flattened(init_kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,7 +142,7 @@ def _flattened(init_kwargs: Mapping[str, Any]) -> dict[str, Any]:
         if name not in _GROUPS:
             flat[name] = value
         elif not isinstance(value, Mapping):
-            raise ValueError(f"{name}={value!r} must be a dict of options")
+            raise ValueError(f"{name}={printable(repr(value))} must be a dict of options")
         else:
             flat |= {k if name == "synthesis_kwargs" else f"{name}.{k}": v for k, v in value.items()}
     return flat

@@ -1,7 +1,8 @@
 """What the globals of a network file stand for: modules, parameters, tensors, storages, numpy values. All inert.
 
 Everything is checked when it is made: a tensor must lie inside its storage, a storage must have the bytes it says, numpy
-values must be numbers. Tensors are views of the file's own bytes; only `sg3x.interop.snapshot` copies, what it takes.
+values must be numbers. Tensors are views of the file's own bytes; only `sg3x.interop.snapshot` copies, what it takes. What
+walks over its arguments, or makes anything of their length, takes it from the file's `Budget` first.
 """
 
 from __future__ import annotations
@@ -10,14 +11,22 @@ import io
 import math
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
-from sg3x.interop.unpickle import Interpreter, Node, Reducer, UnsafePickleError
+from sg3x.interop.budget import Budget, UnsafePickleError
+from sg3x.interop.unpickle import Interpreter, Node, Reducer
 
 MAX_STORAGES = 50_000
 _MAGIC = 0x1950A86A20F9469CFC6C
 _BLOB_OPCODES = 200  # per pickle inside a storage's blob: five tiny ones
-_STORAGE_TYPES: dict[str, np.dtype] = {"torch.FloatStorage": np.dtype("<f4"), "torch.HalfStorage": np.dtype("<f2")}
+_STORAGE_TYPES: dict[str, np.dtype] = {
+    "torch.FloatStorage": np.dtype("<f4"),
+    "torch.HalfStorage": np.dtype("<f2"),
+    "torch.BFloat16Storage": np.dtype(ml_dtypes.bfloat16),
+}
+_MAX_DIMENSIONS = 8
+TENSOR_BYTES = 512  # what Python and numpy need for one, beside its numbers
 _NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 _MAX_VALUES = 100_000  # of a numpy array: attributes hold sizes and cut-offs, weights are tensors
 
@@ -82,23 +91,23 @@ class Array(Node):
 class Reducers:
     """The allow-list: `table` for REDUCE, `creators` for NEWOBJ. One instance per file, as it counts."""
 
-    def __init__(self) -> None:
-        self.storages = 0
+    def __init__(self, budget: Budget) -> None:
+        self.storages, self.budget = 0, budget
         numpy = {"_reconstruct": _reconstruct, "scalar": _scalar}
         self.table: dict[str, Reducer] = {
             "torch_utils.persistence._reconstruct_persistent_obj": _module,
             "collections.OrderedDict": empty_dict,
             "torch._utils._rebuild_parameter": _parameter,
-            "torch._utils._rebuild_tensor_v2": rebuild_tensor,
+            "torch._utils._rebuild_tensor_v2": self._tensor,
             "torch.storage._load_from_bytes": self._storage,
             **{f"numpy.{core}.multiarray.{name}": f for core in ("core", "_core") for name, f in numpy.items()},
             **{f"numpy.{core}.numeric._frombuffer": _frombuffer for core in ("core", "_core")},
             "numpy.dtype": _dtype,
             "numpy.ndarray": refuse_call,  # only ever an argument
             "dnnlib.util.EasyDict": refuse_call,  # only ever by NEWOBJ
-            "_codecs.encode": _encode,  # bytes in protocol 2
+            "_codecs.encode": self._encode,  # bytes in protocol 2
             **{f"{module}.bytes": _empty_bytes for module in ("builtins", "__builtin__")},
-            **{f"{module}.set": _set for module in ("builtins", "__builtin__")},
+            **{f"{module}.set": self._set for module in ("builtins", "__builtin__")},
         }
         self.creators: dict[str, Reducer] = {"dnnlib.util.EasyDict": empty_dict}
 
@@ -107,17 +116,36 @@ class Reducers:
         self.storages += 1
         if self.storages > MAX_STORAGES:
             raise UnsafePickleError(f"more than {MAX_STORAGES} tensors")
-        return Storage(read_storage(blob))
+        return Storage(read_storage(blob, self.budget))
+
+    def _tensor(self, arguments: tuple) -> Tensor:
+        self.budget.take(TENSOR_BYTES, 5)
+        return rebuild_tensor(arguments)
+
+    def _set(self, arguments: tuple) -> set:
+        (items,) = _checked("set", arguments, list)
+        self.budget.take(64 * len(items), len(items))
+        if any(type(item) is not str for item in items):
+            raise UnsafePickleError("a set of anything but text is refused")
+        return set(items)
+
+    def _encode(self, arguments: tuple) -> bytes:
+        text, encoding = _checked("_codecs.encode", arguments, str, str)
+        self.budget.take(len(text))
+        if encoding != "latin1":
+            raise UnsafePickleError("an encoding other than latin1 is refused")
+        return text.encode("latin-1")
 
 
-def read_storage(blob: bytes) -> np.ndarray:
+def read_storage(blob: bytes, budget: Budget) -> np.ndarray:
     """The numbers in an old-format `torch.save` stream of one storage: five tiny pickles, a count, raw bytes."""
+    budget.take(len(blob), 20)
     stream = io.BytesIO(blob)
     found: list[tuple[str, str, int]] = []  # one persistent id: type, key, count
     types = dict.fromkeys(_STORAGE_TYPES, refuse_call)
 
     def pickle(persistent: Any = None) -> Any:
-        return Interpreter(types, persistent=persistent, max_opcodes=_BLOB_OPCODES).run(stream)
+        return Interpreter(types, persistent=persistent, max_opcodes=_BLOB_OPCODES, budget=budget).run(stream)
 
     def storage_of(identity: Any) -> None:
         if type(identity) is not tuple or len(identity) != 6 or found:
@@ -163,8 +191,11 @@ def rebuild_tensor(arguments: tuple) -> Tensor:
     if hooks:
         raise UnsafePickleError("a tensor with hooks is refused")
     values = storage.values
+    # Lengths first: a tuple that the memo shares may be as long as the file.
+    if len(size) != len(stride) or len(size) > _MAX_DIMENSIONS:
+        raise UnsafePickleError("a tensor of impossible size or stride is refused")
     numbers = [offset, *size, *stride]
-    if len(size) != len(stride) or len(size) > 8 or any(type(n) is not int or not 0 <= n < 2**40 for n in numbers):
+    if any(type(n) is not int or not 0 <= n < 2**40 for n in numbers):
         raise UnsafePickleError("a tensor of impossible size or stride is refused")
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     empty = 0 in size
@@ -220,7 +251,7 @@ def _frombuffer(arguments: tuple) -> Array:
 
 def _numpy_array(content: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
     fits = type(content) is bytes and type(dtype) is DType and type(shape) is tuple and order in ("C", "F")
-    if not fits or len(shape) > 8 or any(type(n) is not int or not 0 <= n <= _MAX_VALUES for n in shape):
+    if not fits or len(shape) > _MAX_DIMENSIONS or any(type(n) is not int or not 0 <= n <= _MAX_VALUES for n in shape):
         raise UnsafePickleError("a numpy array that is not of plain numbers is refused")
     if math.prod(shape) > _MAX_VALUES or math.prod(shape) * dtype.dtype.itemsize != len(content):
         raise UnsafePickleError(f"a numpy array of shape {shape} does not fit its {len(content)} bytes")
@@ -237,20 +268,6 @@ def _empty_bytes(arguments: tuple) -> bytes:
     if arguments:
         raise UnsafePickleError("bytes made from arguments are refused")
     return b""
-
-
-def _set(arguments: tuple) -> set:
-    (items,) = _checked("set", arguments, list)
-    if any(type(item) is not str for item in items):
-        raise UnsafePickleError("a set of anything but text is refused")
-    return set(items)
-
-
-def _encode(arguments: tuple) -> bytes:
-    text, encoding = _checked("_codecs.encode", arguments, str, str)
-    if encoding != "latin1":
-        raise UnsafePickleError("an encoding other than latin1 is refused")
-    return text.encode("latin-1")
 
 
 def refuse_call(_: tuple) -> Any:

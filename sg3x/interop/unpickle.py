@@ -6,13 +6,15 @@ codes look into a process-wide registry, and a four-byte memo index makes it all
 in the table below does not exist, and the table can be read in a few minutes:
 
 * only `pickletools.genops` parses bytes; it decodes arguments and knows no objects;
-* containers (dict, list, set, tuple) are the ones made here, keys are strings or whole numbers;
+* containers (dict, list, set, tuple) are the ones made here, keys are short text or whole numbers;
 * a global is a pair of names looked up in a given dict; it becomes an inert `Global`, nothing is imported;
 * REDUCE, BUILD, NEWOBJ and BINPERSID hand inert values to functions of ours, one per allowed global.
 
-Bounds: arguments are slices of the file's bytes, so they are no longer than it is; the number of opcodes is limited, and
-each makes at most one small object; memo and marks are Python dicts and lists that grow by one entry per opcode. Nesting
-costs nothing here, since the interpreter is a loop; whoever walks the result limits the depth.
+Bounds: a `Budget` pays for every opcode, for the bytes that it cuts out of the file, and for what reducers make and walk
+over; a file is refused as soon as it is spent. Naming a part again with the memo shares it, and costs a step; whatever
+would walk over that part or copy it pays for its whole length, each time. Whole numbers as keys can be chosen so that they
+all collide, so each pays for every entry that is there already. Nesting costs nothing here, since the interpreter is a
+loop; whoever walks the result limits the depth.
 """
 
 from __future__ import annotations
@@ -22,11 +24,16 @@ import pickletools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from sg3x.files.printable import printable
+from sg3x.interop.budget import Budget, BudgetError, UnsafePickleError
+
 MAX_OPCODES = 500_000  # a network of three parts has about 30,000
+_LONGEST_KEY = 1_000
+_TENSORFLOW = "dnnlib.tflib."
+_BYTES = 64  # of a small object, about
+_SET_BYTES = 216
 
-
-class UnsafePickleError(ValueError):
-    """A pickle that asks for something a network file does not need, or that is damaged. Nothing of it was executed."""
+__all__ = ["MAX_OPCODES", "BudgetError", "Global", "Interpreter", "Node", "Reducer", "UnsafePickleError"]
 
 
 class Global:
@@ -67,6 +74,7 @@ class Interpreter:
             is not in here is refused when it is named, even if nothing is done with it.
         creators: the same for NEWOBJ.
         persistent: what makes a value of a persistent id; None refuses them.
+        budget: pays for everything; None: one for a file of a few bytes.
     """
 
     def __init__(
@@ -75,10 +83,12 @@ class Interpreter:
         creators: Mapping[str, Reducer] | None = None,
         persistent: Callable[[Any], Any] | None = None,
         max_opcodes: int = MAX_OPCODES,
+        budget: Budget | None = None,
     ) -> None:
         self.reducers, self.persistent = reducers, persistent
         self.creators = {} if creators is None else creators
         self.max_opcodes = max_opcodes
+        self.budget = Budget(0) if budget is None else budget
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
@@ -98,9 +108,9 @@ class Interpreter:
                     return self._finish()
                 self._step(opcode.name, argument)
         except UnsafePickleError as error:
-            raise UnsafePickleError(f"{error} (at byte {position})") from None
+            raise type(error)(f"{error} (at byte {position})") from None
         except (ValueError, IndexError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-            what = str(error).partition("\n")[0][:200]
+            what = printable(str(error).partition("\n")[0], 200)
             raise UnsafePickleError(f"damaged after byte {position}: {what or type(error).__name__}") from None
         except MemoryError:
             raise UnsafePickleError(f"needs more memory than there is, at byte {position}") from None
@@ -112,7 +122,10 @@ class Interpreter:
         return self.stack[0]
 
     def _step(self, name: str, argument: Any) -> None:
+        self.budget.take(_SET_BYTES if name == "EMPTY_SET" else _BYTES)
         if name in _ARGUMENTS:
+            if type(argument) in (bytes, str):
+                self.budget.take(len(argument), 0)
             self.stack.append(argument)
         elif name in _CONSTANTS:
             self.stack.append(_CONSTANTS[name])
@@ -159,6 +172,8 @@ class Interpreter:
         self._put(len(self.memo))
 
     def _put(self, index: int) -> None:
+        if index >= MAX_OPCODES:  # picklers count; larger ones can be chosen so that they all collide
+            raise UnsafePickleError(f"memo {index} is refused: it is larger than {MAX_OPCODES}")
         value = self._pop()
         self.memo[index] = value
         self.stack.append(value)
@@ -181,17 +196,34 @@ class Interpreter:
 
     def _additems(self, _: Any) -> None:
         items = self._pop_to_mark()
-        self._top(set).update(_key(item) for item in items)
+        target = self._top(set)
+        for item in items:
+            target.add(self._key(item, target))
 
     def _setitem(self, _: Any) -> None:
         key, value = self._pop_tuple(2)
-        self._top(dict)[_key(key)] = value
+        target = self._top(dict)
+        target[self._key(key, target)] = value
 
     def _setitems(self, _: Any) -> None:
         items = self._pop_to_mark()
         if len(items) % 2:
             raise UnsafePickleError("damaged: a key without a value")
-        self._top(dict).update((_key(k), v) for k, v in zip(items[::2], items[1::2], strict=True))
+        target = self._top(dict)
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            target[self._key(key, target)] = value
+
+    def _key(self, value: Any, target: dict | set) -> Any:
+        """Keys are what hashes fast and alike: nested tuples could take for ever."""
+        if type(value) is int:
+            self.budget.take(_BYTES, len(target))
+        elif type(value) is not str:
+            raise UnsafePickleError(f"a key of type {type(value).__name__} is refused: keys are text or whole numbers")
+        elif len(value) > _LONGEST_KEY:
+            raise UnsafePickleError(f"a key of {len(value)} characters is refused: names are shorter")
+        else:
+            self.budget.take(_BYTES)
+        return value
 
     def _global(self, argument: str) -> None:
         self._name(*argument.split(" ", 1))
@@ -204,6 +236,11 @@ class Interpreter:
 
     def _name(self, module: str, name: str) -> None:
         full = f"{module}.{name}"
+        if full.startswith(_TENSORFLOW):
+            raise UnsafePickleError(
+                f"this is a TensorFlow file of StyleGAN 1 or 2 ({printable(full, 60)!r}): convert it with legacy.py of "
+                "NVIDIA's stylegan3 repository; sg3x draws StyleGAN3's networks only"
+            )
         # "a.b" + "c" and "a" + "b.c" are the same text: a dotted name asks for an attribute of something, so it is out.
         if "." in name or (full not in self.reducers and full not in self.creators):
             raise UnsafePickleError(f"global {full[:100]!r} is refused: network files do not need it")
@@ -236,14 +273,8 @@ class Interpreter:
         self.stack.append(self.persistent(self._pop()))
 
     def _bytearray(self, argument: Any) -> None:
+        self.budget.take(2 * len(argument))
         self.stack.append(bytes(argument))
-
-
-def _key(value: Any) -> Any:
-    """Keys are what hashes fast and alike: nested tuples could take for ever."""
-    if type(value) not in (str, int):
-        raise UnsafePickleError(f"a key of type {type(value).__name__} is refused: keys are text or whole numbers")
-    return value
 
 
 _METHODS: dict[str, Callable[[Interpreter, Any], None]] = {

@@ -5,8 +5,9 @@ The description is a pickle; it is read by the project's own interpreter of pick
 of the few names that a saved module needs: modules, tensors, storages, lists of numbers. Whatever else a file names is refused
 when it is named; classes `__torch__.…` are only names here, their code in the zip is not looked at.
 
-Bounds: members are stored, so what is read is no more than the file; the interpreter limits the opcodes; a tensor is a view
-inside its storage; who walks the modules (`tensors_of`) limits depth and bytes.
+Bounds: members are stored and may not overlap, so what is read is no more than the file; one `Budget` pays for the
+description and for every storage and tensor; a tensor is a view inside its storage; who walks the modules (`tensors_of`)
+limits depth, entries and bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from sg3x.interop.torchpickle import Storage, Tensor, empty_dict, rebuild_tensor, refuse_call
+from sg3x.files.printable import printable
+from sg3x.interop.budget import Budget
+from sg3x.interop.torchpickle import TENSOR_BYTES, Storage, Tensor, empty_dict, rebuild_tensor, refuse_call
 from sg3x.interop.unpickle import Interpreter, Node, Reducer, UnsafePickleError
 
 _DTYPES: dict[str, Any] = {
@@ -29,6 +32,9 @@ _DTYPES: dict[str, Any] = {
 }  # fmt: skip
 _LARGEST_DESCRIPTION = 1 << 26  # bytes
 _DEEPEST = 32  # modules inside modules
+_LARGEST_DIRECTORY = 1 << 23  # bytes of the zip's list of members: 70,000 of them
+_MOST_ENTRIES = 200_000  # of all modules
+_REPEATS = 4  # how often the bytes of a tensor may be named, on average
 
 
 class TorchScriptError(ValueError):
@@ -56,8 +62,9 @@ def read_torchscript(path: str | Path) -> Module:
         TorchScriptError: if it is no such file, is damaged, or asks for anything but tensors and modules.
     """
     try:
-        with zipfile.ZipFile(path) as file:
-            found = _root(_Archive(file))
+        with _Bounded(path) as content, zipfile.ZipFile(content) as file:
+            content.largest = None
+            found = _root(_Archive(file), Budget(Path(path).stat().st_size))
     except UnsafePickleError as error:
         raise TorchScriptError(f"{path}: {error}") from error
     except (
@@ -69,8 +76,9 @@ def read_torchscript(path: str | Path) -> Module:
         ValueError,
         LookupError,
         MemoryError,
+        RecursionError,
     ) as error:
-        raise TorchScriptError(f"{path} is no TorchScript file, or damaged: {error}") from error
+        raise TorchScriptError(f"{path} is no TorchScript file, or damaged: {printable(error)}") from error
     return found
 
 
@@ -80,21 +88,60 @@ def tensors_of(module: Module) -> Iterator[tuple[str, np.ndarray]]:
     Raises:
         TorchScriptError: modules are nested more than 32 deep, or one stands in two places (or inside itself).
     """
-    yield from _tensors(module, "", 0, set())
+    yield from _Walk().below(module, "", 0)
 
 
-def _tensors(module: Module, prefix: str, depth: int, seen: set[int]) -> Iterator[tuple[str, np.ndarray]]:
-    if depth > _DEEPEST:
-        raise TorchScriptError(f"modules are nested more than {_DEEPEST} deep")
-    if id(module) in seen:
-        raise TorchScriptError(f"the module {prefix.rstrip('.')[:200]!r} stands in two places, or inside itself")
-    seen.add(id(module))
-    items = [(f"{prefix}{key}"[:500], value) for key, value in (module.attributes or {}).items()]
-    own = [(name, value.values) for name, value in items if type(value) is Tensor]
-    yield from sorted(own, key=lambda item: -item[1].ndim)
-    for name, value in items:
-        if type(value) is Module:
-            yield from _tensors(value, f"{name}.", depth + 1, seen)
+class _Walk:
+    """One walk over modules, and what it has come by."""
+
+    def __init__(self) -> None:
+        self.modules: set[int] = set()
+        self.tensors: set[int] = set()
+        self.entries = self.distinct = self.named = 0
+
+    def below(self, module: Module, prefix: str, depth: int) -> Iterator[tuple[str, np.ndarray]]:
+        if depth > _DEEPEST:
+            raise TorchScriptError(f"modules are nested more than {_DEEPEST} deep")
+        if id(module) in self.modules:
+            where = printable(prefix.rstrip("."), 200)
+            raise TorchScriptError(f"the module {where!r} stands in two places, or inside itself")
+        self.modules.add(id(module))
+        attributes = module.attributes or {}
+        self.entries += len(attributes)
+        if self.entries > _MOST_ENTRIES:
+            raise TorchScriptError(f"the modules have more than {_MOST_ENTRIES} attributes")
+        items = [(f"{prefix}{key}"[:500], v) for key, v in attributes.items() if type(v) in (Tensor, Module)]
+        own = [(name, value) for name, value in items if type(value) is Tensor]
+        for name, value in sorted(own, key=lambda item: -item[1].values.ndim):
+            self._count(name, value)
+            yield name, value.values
+        for name, value in items:
+            if type(value) is Module:
+                yield from self.below(value, f"{name}.", depth + 1)
+
+    def _count(self, name: str, tensor: Tensor) -> None:
+        size = tensor.values.nbytes
+        self.named += size
+        if id(tensor) not in self.tensors:
+            self.tensors.add(id(tensor))
+            self.distinct += size
+        if self.named > _REPEATS * self.distinct:
+            raise TorchScriptError(f"one tensor stands in many places, {printable(name, 200)!r} among them")
+
+
+class _Bounded(io.FileIO):
+    """A file that refuses reads of more than `largest` bytes: zipfile takes the size of its list from the file itself."""
+
+    largest: int | None = _LARGEST_DIRECTORY
+
+    def read(self, size: int | None = -1) -> bytes:
+        wanted = max(self.seek(0, io.SEEK_CUR), 0)
+        if self.largest is not None:
+            end = Path(self.name).stat().st_size
+            asked = end - wanted if size is None or size < 0 else min(size, end - wanted)
+            if asked > self.largest:
+                raise UnsafePickleError(f"a list of members of {asked} bytes is refused: {self.largest} are allowed")
+        return super().read(-1 if size is None else size)
 
 
 class _Archive:
@@ -104,6 +151,7 @@ class _Archive:
         names = [n for n in file.namelist() if n.count("/") == 1 and n.endswith("/data.pkl")]
         if len(names) != 1:
             raise UnsafePickleError(f"it has {len(names)} members */data.pkl, a TorchScript file has one")
+        _check_apart(file)
         self._file, self._folder = file, names[0].removesuffix("data.pkl")
 
     def read(self, name: str, largest: int | None = None) -> bytes:
@@ -115,7 +163,19 @@ class _Archive:
         return self._file.read(info)
 
 
-def _root(archive: _Archive) -> Module:
+def _check_apart(file: zipfile.ZipFile) -> None:
+    """Members have names of their own and lie one behind the other: what is read is then no more than the file."""
+    members = sorted(file.infolist(), key=lambda info: info.header_offset)
+    if len({info.filename for info in members}) != len(members):
+        raise UnsafePickleError("two members have one name")
+    ends = [info.header_offset for info in members[1:]] + [file.start_dir]
+    for info, end in zip(members, ends, strict=True):
+        # A local header has 30 bytes, then the name.
+        if info.header_offset < 0 or info.header_offset + 30 + info.compress_size > end:
+            raise UnsafePickleError(f"member {printable(info.filename, 100)!r} overlaps another")
+
+
+def _root(archive: _Archive, budget: Budget) -> Module:
     stream = io.BytesIO(archive.read("data.pkl", _LARGEST_DESCRIPTION))
     storages: dict[str, tuple[str, Storage]] = {}
 
@@ -128,6 +188,7 @@ def _root(archive: _Archive) -> Module:
             raise UnsafePickleError("a persistent id that does not describe a storage of numbers is refused")
         if key not in storages:
             content = archive.read(f"data/{key}")
+            budget.take(len(content))
             if len(content) != count * _DTYPES[name].itemsize:
                 raise UnsafePickleError(
                     f"storage {key[:100]!r} has {len(content)} bytes, announced are {count} numbers"
@@ -137,7 +198,14 @@ def _root(archive: _Archive) -> Module:
             raise UnsafePickleError(f"storage {key[:100]!r} is announced in two ways")
         return storages[key][1]
 
-    found = Interpreter(_REDUCERS, _Classes(), storage_of).run(stream)
+    def tensor(arguments: tuple) -> Tensor:
+        budget.take(TENSOR_BYTES, 5)
+        made = rebuild_tensor(arguments)
+        budget.take(made.values.nbytes, 0)
+        return made
+
+    reducers = {**_REDUCERS, "torch._utils._rebuild_tensor_v2": tensor}
+    found = Interpreter(reducers, _Classes(), storage_of, budget=budget).run(stream)
     if type(found) is not Module:
         raise UnsafePickleError(f"it holds a {type(found).__name__.lower()}, not a module")
     return found
@@ -179,7 +247,6 @@ def _first(kind: type) -> Callable[[tuple], Any]:
 
 
 _REDUCERS: dict[str, Reducer] = {
-    "torch._utils._rebuild_tensor_v2": rebuild_tensor,
     "collections.OrderedDict": empty_dict,
     **{f"torch.jit._pickle.build_{kind}list": _first(list) for kind in ("int", "float", "double", "bool", "tensor")},
     "torch.jit._pickle.restore_type_tag": _first(object),

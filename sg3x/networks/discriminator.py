@@ -14,6 +14,17 @@ from flax import nnx
 from sg3x.networks.compiled import compiled
 from sg3x.networks.equalized import LRELU_GAIN, Conv, Dense, float32, initial_key, lrelu, refuse_integers
 from sg3x.networks.layers import Params, dense, init_dense
+from sg3x.networks.limits import (
+    LARGEST_PICTURE,
+    LAYERS,
+    PRECISION,
+    WIDTH,
+    Limit,
+    Number,
+    Whole,
+    check_fields,
+    from_values,
+)
 from sg3x.networks.mapping import MappingNetwork, apply_mapping, init_mapping
 from sg3x.networks.schedule import check_power_of_two
 from sg3x.ops import conv2d, upfirdn2d
@@ -44,9 +55,10 @@ class DiscriminatorConfig:
     activation_dtype: str = "float32"
 
     def __post_init__(self) -> None:
+        check_fields(self, _LIMITS)
         check_power_of_two("img_resolution", self.img_resolution, 8)
-        if self.activation_dtype not in ("float32", "bfloat16"):
-            raise ValueError(f"activation_dtype={self.activation_dtype!r} must be 'float32' or 'bfloat16'")
+        if self.channels(self.img_resolution) < 1:
+            raise ValueError(f"channel_base={self.channel_base} must be at least img_resolution={self.img_resolution}")
 
     @property
     def resolutions(self) -> tuple[int, ...]:
@@ -73,7 +85,25 @@ class DiscriminatorConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> DiscriminatorConfig:
-        return cls(**values)
+        """The configuration that `to_dict` gave; raises ValueError for anything that is none."""
+        return from_values(cls, values)
+
+
+_LIMITS: dict[str, Limit] = {
+    "img_resolution": Whole(8, LARGEST_PICTURE),
+    "c_dim": Whole(0, 65536),
+    "img_channels": Whole(1, 1024),
+    "channel_base": Whole(1, 2**24),
+    "channel_max": WIDTH,
+    "conv_clamp": Number(0, 1e12, optional=True),
+    "cmap_dim": Whole(1, 65536, optional=True),
+    "mapping_layers": Whole(0, LAYERS),
+    "mapping_lr_multiplier": Number(-1e6, 1e6),
+    "mbstd_group_size": Whole(1, 65536, optional=True),
+    "mbstd_num_channels": Whole(1, 1024),
+    "num_fp16_res": Whole(0, LAYERS),
+    "activation_dtype": PRECISION,
+}
 
 
 class DiscriminatorBlock(nnx.Module):

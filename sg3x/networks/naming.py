@@ -15,7 +15,10 @@ import jax
 from flax import nnx
 from flax.traverse_util import unflatten_dict
 
+from sg3x.files.printable import printable
+
 Params = dict[str, jax.Array]
+MOST_LINES = 100  # of one message
 # What `bind` needs: the module's structure, and the name, shape and dtype of each of its arrays.
 Shapes = dict[str, jax.ShapeDtypeStruct]
 Definition = tuple[nnx.GraphDef, Shapes]
@@ -59,7 +62,7 @@ def bind(defined: Definition, *arrays: Mapping[str, Any]) -> Any:
 def differences(given: Mapping[str, Any], wanted: Mapping[str, Any], *, dtypes: bool = False) -> list[str]:
     """One line for each name that is missing, unexpected, or of another shape; with `dtypes` or of another dtype."""
     lines = [f"missing {name}" for name in sorted(wanted.keys() - given.keys())]
-    lines += [f"unexpected {name}" for name in sorted(given.keys() - wanted.keys())]
+    lines += [f"unexpected {printable(name, 100)}" for name in sorted(given.keys() - wanted.keys())]
     for name in sorted(wanted.keys() & given.keys()):
         ours, theirs = tuple(wanted[name].shape), tuple(given[name].shape)
         if ours != theirs:
@@ -77,4 +80,5 @@ def refuse_differences(given: Mapping[str, Any], wanted: Mapping[str, Any], what
 def refuse(problems: Iterable[str], summary: str, error: type[ValueError] = ValueError) -> None:
     """Raises one error that lists every problem, if there is one."""
     if lines := list(problems):
-        raise error(f"{summary}:\n  " + "\n  ".join(lines))
+        more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
+        raise error(f"{summary}:\n  " + "\n  ".join(lines[:MOST_LINES] + more))

@@ -8,6 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from sg3x.networks.limits import (
+    LARGEST_PICTURE,
+    LAYERS,
+    PRECISION,
+    WIDTH,
+    Flag,
+    Limit,
+    Number,
+    Whole,
+    Wholes,
+    check_fields,
+    from_values,
+)
+
 
 @dataclass(frozen=True)
 class GeneratorConfig:
@@ -47,23 +61,12 @@ class GeneratorConfig:
     activation_dtype: str = "float32"
 
     def __post_init__(self) -> None:
+        check_fields(self, _LIMITS)
         check_power_of_two("img_resolution", self.img_resolution, 16)
-        if self.channels is not None:
-            object.__setattr__(self, "channels", tuple(int(c) for c in self.channels))
-            if len(self.channels) != self.num_layers:
-                raise ValueError(f"channels lists {len(self.channels)} layers, num_layers is {self.num_layers}")
+        if self.channels is not None and len(self.channels) != self.num_layers:
+            raise ValueError(f"channels lists {len(self.channels)} layers, num_layers is {self.num_layers}")
         if not 0 <= self.num_critical < self.num_layers:
             raise ValueError(f"num_critical={self.num_critical} must lie in 0..num_layers-1={self.num_layers - 1}")
-        if self.conv_kernel < 1 or self.filter_size < 1 or self.lrelu_upsampling < 1 or self.margin_size < 0:
-            raise ValueError("conv_kernel, filter_size, lrelu_upsampling must be at least 1 and margin_size at least 0")
-        for name in ("first_cutoff", "first_stopband", "last_stopband_rel"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}={getattr(self, name)} must be positive")
-        for name in ("z_dim", "w_dim", "img_channels", "channel_base", "channel_max"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
-        if self.activation_dtype not in ("float32", "bfloat16"):
-            raise ValueError(f"activation_dtype={self.activation_dtype!r} must be 'float32' or 'bfloat16'")
 
     @classmethod
     def t(cls, img_resolution: int, **options: Any) -> GeneratorConfig:
@@ -88,7 +91,39 @@ class GeneratorConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> GeneratorConfig:
-        return cls(**{**values, "channels": None if values.get("channels") is None else tuple(values["channels"])})
+        """The configuration that `to_dict` gave; raises ValueError for anything that is none."""
+        return from_values(cls, values)
+
+
+_LIMITS: dict[str, Limit] = {
+    "img_resolution": Whole(16, LARGEST_PICTURE),
+    "z_dim": WIDTH,
+    "c_dim": Whole(0, 65536),
+    "w_dim": WIDTH,
+    "img_channels": Whole(1, 1024),
+    "mapping_layers": Whole(1, LAYERS),
+    "mapping_lr_multiplier": Number(-1e6, 1e6),
+    "w_avg_beta": Number(-1e6, 1e6),
+    "channel_base": Whole(1, 2**24),
+    "channel_max": WIDTH,
+    "channels": Wholes(WIDTH, LAYERS),
+    "num_layers": Whole(1, LAYERS),
+    "num_critical": Whole(0, LAYERS),
+    "first_cutoff": Number(1e-3, LARGEST_PICTURE),
+    "first_stopband": Number(1e-3, 4 * LARGEST_PICTURE),
+    "last_stopband_rel": Number(1e-3, 1e3),
+    "margin_size": Whole(0, 256),
+    "output_scale": Number(-1e6, 1e6),
+    "conv_kernel": Whole(1, 15),
+    "filter_size": Whole(1, 16),
+    "lrelu_upsampling": Whole(1, 4),
+    "use_radial_filters": Flag(),
+    "conv_clamp": Number(0, 1e12, optional=True),
+    "magnitude_ema_beta": Number(-1e6, 1e6),
+    "num_fp16_res": Whole(0, LAYERS),
+    "activation_dtype": PRECISION,
+}
+_MOST_TAPS = 4096  # of a filter; 24 is usual
 
 
 def check_power_of_two(name: str, value: int, least: int) -> None:
@@ -163,6 +198,12 @@ def layer_schedule(config: GeneratorConfig) -> Schedule:
             f"a layer would have {channels.min():.0f} channels: enlarge channel_base={config.channel_base} or "
             f"channel_max={config.channel_max}"
         )
+    if rates.min() < 1 or half_widths.min() <= 0:
+        raise ValueError(
+            f"first_cutoff={config.first_cutoff}, first_stopband={config.first_stopband} and "
+            f"last_stopband_rel={config.last_stopband_rel} leave a layer without a transition band at "
+            f"img_resolution={config.img_resolution}: stop bands must lie above cut-offs"
+        )
     first = InputSpec(int(channels[0]), int(sizes[0]), float(rates[0]), float(cutoffs[0]))
     entries = [
         (int(rates[i]), int(sizes[i]), float(cutoffs[i]), float(half_widths[i]), int(channels[i])) for i in range(count)
@@ -180,6 +221,11 @@ def _layer(config: GeneratorConfig, index: int, source: tuple, target: tuple) ->
     up, down = tmp_rate // in_rate, tmp_rate // out_rate
     up_taps = config.filter_size * up if up > 1 and not is_torgb else 1
     down_taps = config.filter_size * down if down > 1 and not is_torgb else 1
+    if max(up_taps, down_taps) > _MOST_TAPS:
+        raise ValueError(
+            f"num_layers={config.num_layers} raise the sampling rate by {up} in one layer, with filters of {up_taps} taps "
+            f"(allowed are {_MOST_TAPS}): more layers, or a smaller filter_size or lrelu_upsampling, take smaller steps"
+        )
     kernel = 1 if is_torgb else config.conv_kernel
     # Output samples sit at the centres of the input's, whatever the filters' lengths.
     total = (out_size - 1) * down + 1 - (in_size + kernel - 1) * up + up_taps + down_taps - 2

@@ -8,6 +8,7 @@ makes them) also has `training_generator.safetensors`, the weights that are bein
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from sg3x.files.atomic import Made, atomic_folder
+from sg3x.files.printable import printable, printable_values
 from sg3x.networks.discriminator import Discriminator, DiscriminatorConfig
 from sg3x.networks.generator import Generator
 from sg3x.networks.naming import Definition, Params, bind, definition, differences, flat, refuse
@@ -36,6 +38,8 @@ NETWORK = Made(
     mark=CONFIG,
     recognise=lambda folder: stored_about(folder) is not None,
 )
+_DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64"}  # as safetensors calls them
+_LARGEST_CONFIG = 4 * 2**20  # bytes
 _GET_IT = "pull it (dvc pull export), run the export stage, or import it anew (sg3x import-nvidia)"
 
 
@@ -102,11 +106,14 @@ def load_networks(folder: str | Path) -> StoredNetworks:
     if "discriminator" in config:
         try:
             shape = DiscriminatorConfig.from_dict(config["discriminator"])
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{folder / CONFIG} has no valid discriminator: {error}") from None
+        except ValueError as error:
+            raise ValueError(f"{folder / CONFIG} has no valid discriminator: discriminator: {error}") from None
         defined = definition(Discriminator, shape)
         discriminator = bind(defined, _tensors(folder, DISCRIMINATOR_WEIGHTS, defined))
-    return StoredNetworks(_generator(folder, config, WEIGHTS), training, discriminator, config.get("about", {}))
+    about = config.get("about", {})
+    if not isinstance(about, dict):
+        raise ValueError(f"{folder / CONFIG}: about must hold keys and values, this is {printable(repr(about), 100)}")
+    return StoredNetworks(_generator(folder, config, WEIGHTS), training, discriminator, printable_values(about))
 
 
 def _weights(network: nnx.Module) -> Params:
@@ -120,12 +127,18 @@ def _to_bytes(tensors: Mapping[str, Any]) -> bytes:
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_CONFIG:
+            raise ValueError(f"it must be a file of at most {_LARGEST_CONFIG} bytes")
+        config = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise ValueError(f"{folder / CONFIG} is not there: {_GET_IT}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{folder} holds no network: {CONFIG}: {error}") from None
+        raise ValueError(f"{path} is not there: {_GET_IT}") from None
+    except RecursionError:
+        raise ValueError(f"{folder} holds no network: {CONFIG}: it is nested too deep") from None
+    except ValueError as error:
+        raise ValueError(f"{folder} holds no network: {CONFIG}: {printable(error)}") from None
     if not isinstance(config, dict) or "generator" not in config:
         raise ValueError(f"{folder} holds no network: {CONFIG} has no key 'generator'")
     return config
@@ -134,24 +147,55 @@ def _read_config(folder: Path) -> dict[str, Any]:
 def _generator(folder: Path, config: dict[str, Any], file: str) -> Generator:
     try:
         shape = GeneratorConfig.from_dict(config["generator"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{folder} holds no network: {error}") from None
-    defined = definition(Generator, shape)
+        defined = definition(Generator, shape)
+    except ValueError as error:
+        raise ValueError(f"{folder} holds no network: {CONFIG}: generator: {error}") from None
     generator: Generator = bind(defined, _tensors(folder, file, defined))
-    transform = config.get("transform") if file == WEIGHTS else None
+    transform = _transform(folder, config.get("transform")) if file == WEIGHTS else None
     if transform is not None:
-        generator.synthesis.input.transform = Transform(jnp.asarray(transform, jnp.float32).reshape(3, 3))
+        generator.synthesis.input.transform = Transform(jnp.asarray(transform))
     return generator
 
 
-def _tensors(folder: Path, file: str, defined: Definition) -> Params:
-    """The arrays of one file, exactly those of the definition."""
+def _transform(folder: Path, values: Any) -> np.ndarray | None:
+    """The transform of the Fourier input's coordinates, float32[3, 3]."""
+    if values is None:
+        return None
     try:
-        tensors = load_file(folder / file)
-    except FileNotFoundError:
-        raise ValueError(f"{folder / file} is not there: {_GET_IT}") from None
+        found = np.array(values, np.float32)
+    except (TypeError, ValueError, OverflowError):
+        found = np.zeros(0, np.float32)
+    if found.shape != (3, 3) or not np.isfinite(found).all():
+        raise ValueError(f"{folder / CONFIG}: transform={printable(repr(values), 100)} must be 3 x 3 finite numbers")
+    return found
+
+
+def _tensors(folder: Path, file: str, defined: Definition) -> Params:
+    """The arrays of one file, exactly those of the definition. Names, types and shapes are compared before anything is read."""
+    path = folder / file
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ValueError(f"{path} is not a regular file")
+        with safe_open(path, framework="numpy") as tensors:
+            slices = {name: tensors.get_slice(name) for name in list(tensors.keys())}
+            found = {
+                name: _Stored(tuple(x.get_shape()), _DTYPES.get(x.get_dtype(), x.get_dtype()))
+                for name, x in slices.items()
+            }
+            problems = differences(found, defined[1], dtypes=True)
+            refuse(problems, f"{folder}: {file} does not fit {CONFIG}: weights do not fit")
+            return {name: jnp.asarray(tensors.get_tensor(name)) for name in defined[1]}
+    except (FileNotFoundError, NotADirectoryError):
+        raise ValueError(f"{path} is not there: {_GET_IT}") from None
     except SafetensorError as error:
-        raise ValueError(f"{folder} is damaged: {file}: {error}") from None
-    wanted = defined[1]
-    refuse(differences(tensors, wanted), f"{folder}: {file} does not fit {CONFIG}: weights do not fit")
-    return {name: jnp.asarray(tensors[name]) for name in wanted}
+        raise ValueError(f"{folder} is damaged: {file}: {printable(error)}") from None
+    except MemoryError:
+        raise ValueError(f"{path}: there is not enough memory for its {path.stat().st_size} bytes") from None
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """Shape and type of an array that is still in its file."""
+
+    shape: tuple[int, ...]
+    dtype: str

@@ -15,12 +15,12 @@ _COMPRESSION = 6  # zlib's level, named so that the bytes do not follow a change
 
 
 def save_png(path: Path, image: np.ndarray) -> None:
-    """Writes uint8[H, W, 3], [H, W, 1] or [H, W] as PNG: the same bytes for the same picture, no time stamps."""
+    """Writes uint8[H, W, 3], [H, W, 4] (RGBA), [H, W, 1] or [H, W] as PNG: the same bytes every time, no time stamps."""
     image = _checked(image, (2, 3))
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[..., 0]
-    if image.ndim == 3 and image.shape[2] != 3:
-        raise ValueError(f"the image has shape {image.shape}; allowed are [H, W], [H, W, 1] and [H, W, 3]")
+    if image.ndim == 3 and image.shape[2] not in (3, 4):
+        raise ValueError(f"the image has shape {image.shape}; allowed are [H, W], [H, W, 1], [H, W, 3] and [H, W, 4]")
     content = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(image)).save(content, "PNG", compress_level=_COMPRESSION)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def image_grid(
     """Pictures in rows of ``columns``, first one top left, on white.
 
     Args:
-        images: uint8[N, H, W, C] with C 1 or 3.
+        images: uint8[N, H, W, C] with C 1, 3 or 4.
         columns: pictures per row; a row that is not full ends in white.
         enlarge_to: size of each picture's longer side in the grid, by LANCZOS; None, or less than it has: as it is.
             Pictures are enlarged one by one, so that none bleeds into its neighbour.

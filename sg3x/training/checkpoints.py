@@ -23,6 +23,7 @@ from sg3x.files.tables import Rows, format_tsv, parse_tsv
 from sg3x.networks import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, bind, definition
 from sg3x.networks.naming import differences, refuse
 from sg3x.training.state import State
+from sg3x.training.stored_arrays import check_stored_arrays
 
 FORMAT = 1
 MADE = Made("a checkpoint", ("state/*", "meta.json", "history.tsv", "manifest.json"))  # a damaged one too
@@ -90,6 +91,10 @@ def load_checkpoint(path: Path, template: State | None = None) -> tuple[State, d
     path = Path(path).absolute()
     meta = load_meta(path)
     verify(path)
+    try:
+        check_stored_arrays(path / "state")
+    except ValueError as error:
+        raise CheckpointError(str(error)) from None
     state = _load_state(path / "state")
     if template is not None:
         _check_fits(path, state, template)
@@ -99,20 +104,38 @@ def load_checkpoint(path: Path, template: State | None = None) -> tuple[State, d
 def load_averaged(path: Path) -> tuple[Generator, dict[str, Any], History]:
     """The averaged generator with the training run's buffers, the checkpoint's meta and history."""
     state, meta, history = load_checkpoint(path)
-    config = GeneratorConfig.from_dict(meta["generator"])
-    return _bound(path, Generator, config, {**state["g_ema"], **state["g_buffers"]}), meta, history
+    config = stored_config(path, meta, "generator", GeneratorConfig)
+    return _bound(path, Generator, config, state, "g_ema", "g_buffers"), meta, history
 
 
 def load_discriminator(path: Path) -> Discriminator:
     """The discriminator of a checkpoint."""
     state, meta, _ = load_checkpoint(path)
-    found: Discriminator = _bound(path, Discriminator, DiscriminatorConfig.from_dict(meta["discriminator"]), state["d"])
+    config = stored_config(path, meta, "discriminator", DiscriminatorConfig)
+    found: Discriminator = _bound(path, Discriminator, config, state, "d")
     return found
 
 
-def _bound(path: Path, make: Any, config: Any, arrays: dict[str, np.ndarray]) -> Any:
+def stored_config(path: Path, meta: dict[str, Any], network: str, kind: Any) -> Any:
+    """A network's configuration in a checkpoint's meta.json.
+
+    Raises:
+        CheckpointError: it is missing, or no configuration; the message names file and key.
+    """
+    try:
+        return kind.from_dict(meta.get(network))
+    except ValueError as error:
+        raise CheckpointError(f"{path}/meta.json: {network}: {error}") from None
+
+
+def _bound(path: Path, make: Any, config: Any, state: Any, *parts: str) -> Any:
     defined = definition(make, config)
-    refuse(differences(arrays, defined[1]), f"{path}: arrays and meta.json do not belong together", CheckpointError)
+    arrays: dict[str, Any] = {}
+    for part in parts:
+        stored = state.get(part) if isinstance(state, dict) else None
+        arrays |= {n: np.asarray(x) for n, x in stored.items()} if isinstance(stored, dict) else {}
+    problems = differences(arrays, defined[1], dtypes=True)
+    refuse(problems, f"{path} does not fit its meta.json: state.{', state.'.join(parts)}", CheckpointError)
     return bind(defined, {name: jnp.asarray(x) for name, x in arrays.items()})
 
 

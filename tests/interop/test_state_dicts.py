@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from sg3x.interop.nvidia import discriminator_from_state_dict, generator_from_state_dict
+from sg3x.interop.options import generator_config, ignored_options
+from sg3x.interop.statedict import check_generator_filters
 from tests.interop.forge import nested
 
 
@@ -36,6 +38,23 @@ def test_a_stored_user_transform_is_the_default_and_identity_is_none(golden):
     g.check(pictures[: len(g[p + "img_transformed"])], p + "img_transformed")
 
 
+def test_options_of_forks_that_change_no_picture_are_ignored():
+    options = {"img_resolution": 16, "square": True, "mapping_kwargs": {"freeze_layers": 2, "freeze_embed": True}}
+    assert generator_config(options) == generator_config({"img_resolution": 16})
+    assert [note.split("=")[0] for note in ignored_options(options)] == [
+        "option mapping_kwargs.freeze_layers", "option mapping_kwargs.freeze_embed", "option square",
+    ]  # fmt: skip
+
+
+def test_filters_that_were_rounded_to_half_precision_are_the_designed_ones(golden):
+    _, state, options, _ = generator_case(golden)
+    config = generator_config(options)
+    filters = {name: x for name, x in state.items() if name.endswith("_filter")}
+    check_generator_filters({name: x.astype(np.float16) for name, x in filters.items()}, config)
+    with pytest.raises(ValueError, match="differs by"):
+        check_generator_filters({name: x * 1.01 for name, x in filters.items()}, config)
+
+
 def test_every_differing_name_is_listed(golden):
     _, state, options, _ = generator_case(golden)
     broken = {**state, "extra.weight": np.zeros((2, 2), np.float32)}
@@ -59,6 +78,8 @@ def test_filters_that_belong_to_other_options_are_named(golden):
         ({"chanel_max": 4}, "'channel_max'"),
         ({"mapping_kwargs": {"layers": 2}}, "'mapping_kwargs.num_layers'"),
         ({"mapping_kwargs": 3}, "must be a dict"),
+        ({"square": False}, "non-square networks"),
+        ({"img_resolution": [512, 256]}, "non-square networks"),
     ],
 )
 def test_unknown_options_are_named_with_the_nearest(golden, option, named):
@@ -72,7 +93,7 @@ def test_unknown_options_are_named_with_the_nearest(golden, option, named):
     [
         ({"channel_base": 128.0}, "channel_base=128.0 must be a whole number"),
         ({"num_critical": -1}, "num_critical=-1 must be a whole number from 0 to 64"),
-        ({"filter_size": 64}, "filter_size=64 must be a whole number from 0 to 16"),
+        ({"filter_size": 64}, "filter_size=64 must be a whole number from 1 to 16"),
         ({"num_layers": None}, "num_layers=None"),
         ({"output_scale": "big"}, "output_scale='big' must be a finite number"),
         ({"conv_clamp": float("inf")}, "conv_clamp=inf must be a finite number"),
