@@ -13,6 +13,7 @@ from PIL import Image
 
 from sg3x.data import pictures
 from sg3x.data.pictures import (
+    FORMATS,
     PictureError,
     decode,
     is_picture_name,
@@ -247,7 +248,7 @@ def test_empty_file_is_named_so():
 
 @pytest.mark.parametrize("content", [b"\0", b"hello, I am a text", b"<html>", b"%!PS-Adobe-3.0 EPSF-3.0\n"])
 def test_what_is_no_picture_gets_a_reason_that_is_the_same_every_time(content):
-    assert reason(content) == reason(content) == "not a picture (PNG, JPEG, WEBP, BMP, TIFF, GIF can be read)"
+    assert reason(content) == reason(content) == f"not a picture ({', '.join(FORMATS)} can be read)"
 
 
 @pytest.mark.parametrize("suffix", ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF"])
