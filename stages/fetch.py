@@ -52,7 +52,8 @@ def _watch(source: Path | None) -> None:
     reason = watch(SOURCE, source)
     if reason is not None:
         print(
-            f"warning: DVC cannot watch {source}, so later changes there are not noticed: {reason}. Remove it, and run again"
+            f"warning: DVC cannot watch {source}: {reason}. Until that is mended and `dvc repro -f fetch` run, changes of "
+            "the pictures are not noticed"
         )
     for folder in linked_folders(source) if source is not None and reason is None else ():
         print(f"warning: {folder} in {source} is a link to a folder: its pictures are taken, but DVC does not watch it")

@@ -47,12 +47,20 @@ def watch(link: Path, source: Path | None) -> str | None:
     """
     reason = None if source is None else _unwatchable(source)
     target = NOTHING if source is None or reason else str(source)
-    if not (link.is_symlink() and os.readlink(link) == target):
+    if not _leads_to(link, target):
         beside = link.with_name(f".{link.name}.{os.getpid()}.partial")
         beside.unlink(missing_ok=True)
         beside.symlink_to(target)
         beside.replace(link)
     return reason
+
+
+def _leads_to(link: Path, target: str) -> bool:
+    """Whether `link` is the link to `target`, or the copy of nothing that is left where links are not copied as such."""
+    if link.is_symlink():
+        return os.readlink(link) == target
+    nothing = link.parent / NOTHING
+    return target == NOTHING and link.is_file() and link.read_bytes() == nothing.read_bytes()
 
 
 def linked_folders(source: Path) -> list[str]:
