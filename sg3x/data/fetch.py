@@ -45,6 +45,7 @@ _CAMERA_RAW = (
     ".dcr",
     ".kdc",
 )
+_NO_PICTURE = "not a picture"
 
 
 @dataclass
@@ -303,7 +304,7 @@ def _left_out(source: _Source, pictures: set[str], chosen: dict[str, str], pictu
     for name, reason in reasons.items():
         lost = name in source.left_out and (name.endswith("/") or (is_picture_name(name) and name not in chosen))
         lines.append({"file": printable(name), "reason": reason, **({"unreadable": True} if lost else {})})
-    lines.sort(key=lambda line: line["file"])
+    lines.sort(key=lambda line: (line["reason"] == _NO_PICTURE, line["file"]))  # what the user should see comes first
     return {"count": sum(elsewhere.values()) + len(reasons), "files": lines}
 
 
@@ -313,4 +314,4 @@ def _why_no_picture(source: _Source, name: str) -> str:
         return "camera raw: develop it to JPEG, PNG or TIFF"
     if name.rpartition("/")[2] == "dataset.json":
         return "class labels, if it holds any, are not used: training is unconditional"
-    return "not a picture"
+    return _NO_PICTURE

@@ -38,10 +38,26 @@ def read_record(raw: Path) -> dict[str, Any]:
             raise ValueError(
                 f"{raw / name} is damaged ({error}): remove {raw}, and run the fetch stage again"
             ) from error
-        if not isinstance(found, dict):
+        if name == TOYCATS and isinstance(found, dict):
+            found = {"files": [Path(file).name for file in found], "class": "cat"}
+        if not _is_record(found):
             raise ValueError(f"{raw / name} is damaged: remove {raw}, and run the fetch stage again")
-        return found if name == SOURCE else {"files": [Path(file).name for file in found], "class": "cat"}
+        return found
     return {}
+
+
+def _is_record(found: Any) -> bool:
+    """Whether what is used of a record has the types it should have; sg3x once wrote records without names."""
+    if not isinstance(found, dict) or not isinstance(found.get("left_out", {}), dict):
+        return False
+    names, lost = found.get("files", []), found.get("left_out", {}).get("files", [])
+    return (
+        isinstance(names, list)
+        and all(isinstance(name, str) for name in names)
+        and isinstance(lost, list)
+        and all(isinstance(entry, dict) and {"file", "reason"} <= entry.keys() for entry in lost)
+        and ("files" not in found or isinstance(found.get("class"), str))
+    )
 
 
 def check_nothing_of_the_users(raw: Path) -> None:

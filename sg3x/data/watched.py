@@ -46,13 +46,21 @@ def watch(link: Path, source: Path | None) -> str | None:
         Why DVC cannot watch `source`, when it cannot: then the link leads to nothing of the user's either.
     """
     reason = None if source is None else _unwatchable(source)
-    target = NOTHING if source is None or reason else str(source)
+    target = NOTHING if source is None or reason else _target(source, link)
     if not _leads_to(link, target):
         beside = link.with_name(f".{link.name}.{os.getpid()}.partial")
         beside.unlink(missing_ok=True)
         beside.symlink_to(target)
         beside.replace(link)
     return reason
+
+
+def _target(source: Path, link: Path) -> str:
+    """Absolute, but inside the copy of an experiment relative: the copy is removed, its link is not."""
+    here = Path.cwd()
+    if _copied_from(here) is not None and source.is_relative_to(here):
+        return os.path.relpath(source, link.absolute().parent)
+    return str(source)
 
 
 def _leads_to(link: Path, target: str) -> bool:
