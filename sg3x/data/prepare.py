@@ -186,7 +186,8 @@ def _open_array(path: Path) -> np.memmap:
     except FileNotFoundError:
         raise
     except Exception as error:  # numpy reads the header as Python: it fails in every way on damaged ones
-        raise ValueError(f"{path.name} is no array: {type(error).__name__}: {error}") from error
+        said = str(error).partition("\n")[0]
+        raise ValueError(f"{path.name} is no array: {type(error).__name__}: {said}") from error
 
 
 _TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}  # file names need not be valid UTF-8
