@@ -16,7 +16,7 @@ from sg3x.config.sections import Params
 # What each stage reads: its `params` in dvc.yaml. A test holds the two together.
 STAGE_PARAMS: dict[str, tuple[str, ...]] = {
     "fetch": ("fetch",),
-    "prepare": ("prepare", "resolution"),
+    "prepare": ("batch_size", "prepare", "resolution"),
     "reference": ("features.inception_path", "features.inception_sha256", "features.inception_url"),
     "init": ("activation_dtype", "discriminator", "generator", "init.from", "resolution", "seed"),
     "train": (

@@ -53,6 +53,7 @@ class Fetch(Section):
     sha256: Sha256 | None = None
     # source: path
     path: str | None = None
+    max_gb: PositiveFloat | None = None  # of pictures in a zip; None: what is usual for its size
 
     @model_validator(mode="after")
     def _source_is_complete(self) -> Fetch:

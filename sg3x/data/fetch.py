@@ -1,30 +1,28 @@
 """Where raw pictures come from: AFHQv2's zip by URL, or the user's own folder or zip, into one layout.
 
     OUT/train/CLASS/*      the pictures, with the names they came with
-    OUT/source.json        what they are: source, URL or base name, sha256, class, number of pictures
+    OUT/source.json        what they are: source, URL or base name, sha256, class, number of pictures, names, what was left out
 
 The bytes of OUT depend on the pictures only, not on when or where it was written. Pictures are copied, never linked,
-and not decoded here: whether they can be read is for `prepare` to find out.
+and known by their first bytes or their suffix; whether they can be read as a whole is for `prepare` to find out.
 """
 
 from __future__ import annotations
 
-import hashlib
-import itertools
-import json
-import lzma
 import os
 import shutil
 import stat
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from io import BufferedReader
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from sg3x.data.pictures import PICTURE_SUFFIXES, is_picture_name
+from sg3x.data.archives import open_archive
+from sg3x.data.names import check_class_name, choose, is_hidden, printable
+from sg3x.data.pictures import HEAD_BYTES, is_picture_name, kind_of
+from sg3x.data.raw import check_handed_over, write_record
 from sg3x.files.atomic import Made, atomic_folder
 from sg3x.files.download import (
     ChecksumError,
@@ -37,18 +35,57 @@ from sg3x.files.download import (
 )
 from sg3x.files.fingerprint import hash_open_file, hash_tree
 
+__all__ = ["check_class_name", "choose", "fetch_path", "fetch_zip_url"]
+
 # What `fetch` makes: these functions, or the toy cats.
 FETCHED = Made("pictures that the fetch stage wrote", ("train/*/*", "source.json", "attributes.json"))
 
-CopyOne = Callable[[str, Path], None]  # (name in the source, file to write)
+# TIFFs by their first bytes, whose pictures are not what a decoder finds first in them: previews, or a sensor's pattern.
+_CAMERA_RAW = (
+    ".dng",
+    ".nef",
+    ".nrw",
+    ".cr2",
+    ".arw",
+    ".srf",
+    ".sr2",
+    ".pef",
+    ".orf",
+    ".rw2",
+    ".3fr",
+    ".iiq",
+    ".dcr",
+    ".kdc",
+)
+_NO_PICTURE = "not a picture"
 
 
-def fetch_path(source: Path, out: Path, *, picture_class: str) -> dict:
+@dataclass
+class _Source:
+    """What a folder or zip holds, and how to get at it."""
+
+    names: list[str]
+    head: Callable[[str], bytes]  # the first bytes of a file
+    copy: Callable[[str, Path], None]  # writes a file's content to a path
+    left_out: dict[str, str] = field(default_factory=dict)  # files that are not looked at: reason by name
+
+    def is_picture(self, name: str) -> bool:
+        """By its suffix, or else by its first bytes."""
+        if name.lower().endswith(_CAMERA_RAW):
+            return False
+        return is_picture_name(name) or kind_of(self.head(name)) is not None
+
+
+def fetch_path(source: Path, out: Path, *, picture_class: str, max_gb: float | None = None) -> dict[str, Any]:
     """Copies the pictures of a folder or zip of the user's into `out`, replacing what was there.
 
     Taken are, of `source` (or of the one folder that holds everything in it): `train/CLASS/` if it is there, else
     `CLASS/`, else all pictures at any depth. A picture in a subfolder `a/b.png` becomes `a__b.png`; where two names
-    would be equal (but for upper and lower case), both get a piece of their path's sha256.
+    would be equal (but for upper and lower case), both get a piece of their path's sha256, and so does a name that is
+    too long or not UTF-8. Hidden files are passed over; every other file that is not taken is named in source.json.
+
+    Args:
+        max_gb: of a zip, at most so many GB are unpacked; None: what is usual for its size.
 
     Returns:
         The content of `source.json`; sha256 is that of the zip, or for a folder that of the pictures taken.
@@ -61,18 +98,14 @@ def fetch_path(source: Path, out: Path, *, picture_class: str) -> dict:
     check_class_name(picture_class)
     if source.is_dir():
         _check_apart(source, out)
-        names = sorted(_names_in_folder(source))
         with _filling(out) as partial:
-            chosen = choose(names, picture_class, str(source))
-            target = _copy(chosen, partial, picture_class, lambda name, to: _copy_file(source / name, to))
-            return _note(partial, "path", source, hash_tree(target), picture_class, len(chosen))
+            return _take(_of_folder(source), partial, picture_class, "path", source)
     if not source.is_file():
         raise ValueError(
             f"fetch.path is {str(source)!r}, which is not there; give a folder of pictures or a zip of one"
         )
     with open(source, "rb") as file, _filling(out) as partial:
-        count = _unpack(source, file, partial, picture_class, strict=False, param="fetch.path")
-        return _note(partial, "path", source, hash_open_file(file), picture_class, count)
+        return _unpack(source, file, partial, picture_class, "path", source, "fetch.path", hash_open_file(file), max_gb)
 
 
 def fetch_zip_url(
@@ -83,14 +116,15 @@ def fetch_zip_url(
     picture_class: str,
     local_zip: Path | None,
     downloads: Path,
+    max_gb: float | None = None,
     progress: Progress | None = None,
     retries: int = 5,
     backoff: float = 1.0,
-) -> dict:
+) -> dict[str, Any]:
     """Unpacks `train/CLASS/` of AFHQv2's zip into `out`, replacing what was there.
 
     The zip is `local_zip` if given, else `url`, downloaded once into the folder `downloads` (see `download_file` for
-    `progress`, `retries`, `backoff`, and what is left there after an interruption).
+    `progress`, `retries`, `backoff`, and what is left there after an interruption); for `max_gb` see `fetch_path`.
 
     Returns:
         The content of `source.json`; with the sha256 that the zip has.
@@ -112,96 +146,48 @@ def fetch_zip_url(
         source = _download(url, archive, sha256, progress, retries, backoff)
     # The open file: what has this name may be another by now, in a folder that several checkouts share.
     with source as (file, found), _filling(out) as partial:
-        count = _unpack(archive, file, partial, picture_class, strict=True, param=param)
-        return _note(partial, "afhqv2", origin, found, picture_class, count)
+        return _unpack(archive, file, partial, picture_class, "afhqv2", origin, param, found, max_gb)
 
 
-def choose(names: list[str], picture_class: str, source: str, *, strict: bool = False) -> dict[str, str]:
-    """{name in the source: flat file name} of the pictures to take (see `fetch_path`), sorted by name in the source.
-
-    Args:
-        names: relative names with `/` between folders.
-        source: what to call the source in errors.
-        strict: only `train/CLASS/` will do.
-
-    Raises:
-        ValueError: no pictures, or folders of other classes only.
-    """
-    pictures = sorted(name for name in names if _is_wanted(name))
-    wrappers = _wrappers(pictures)
-    for base in (f"train/{picture_class}/", f"{picture_class}/")[: 1 if strict else 2]:
-        for prefix in wrappers:
-            inside = [name for name in pictures if name.startswith(prefix + base)]
-            if inside:
-                return _flatten(inside, prefix + base)
-    classes = _other_classes(pictures, wrappers)
-    if strict or classes or not pictures:
-        raise ValueError(_nothing_found(source, picture_class, names, classes, strict))
-    return _flatten(pictures, wrappers[-1])
-
-
-def check_class_name(picture_class: str) -> None:
-    """Raises ValueError unless `picture_class` can be the name of one folder."""
-    if not picture_class or picture_class.startswith(".") or set(picture_class) & set("/\\\0"):
-        raise ValueError(f"fetch.picture_class is {picture_class!r}; allowed is the name of one folder, such as 'cat'")
-
-
-def _is_wanted(name: str) -> bool:
-    """Pictures by suffix, but nothing hidden, and not the shadow files that macOS puts into zips."""
-    return is_picture_name(name) and not any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
-
-
-def _wrappers(names: list[str]) -> list[str]:
-    """The folders that hold all `names`, from the outermost in: "", "a/", "a/b/" …"""
-    columns = zip(*(name.split("/")[:-1] for name in names), strict=False)  # the outermost folders, the next ones …
-    shared = [column[0] for column in itertools.takewhile(lambda column: len(set(column)) == 1, columns)]
-    return ["".join(part + "/" for part in shared[:depth]) for depth in range(len(shared) + 1)]
-
-
-def _other_classes(names: list[str], wrappers: list[str]) -> list[str]:
-    """Names of the folders in `train/`, when the source looks like AFHQ's."""
-    inside = [name[len(w) + len("train/") :] for w in wrappers for name in names if name.startswith(w + "train/")]
-    return sorted({name.split("/")[0] for name in inside if "/" in name})
-
-
-def _flatten(names: list[str], base: str) -> dict[str, str]:
-    """{name: flat name}: folders below `base` are joined by `__`, and equal names told apart by a piece of sha256."""
-    flat = {name: name[len(base) :].replace("/", "__") for name in names}
-    seen: dict[str, int] = {}
-    for short in flat.values():
-        seen[short.casefold()] = seen.get(short.casefold(), 0) + 1
-    for name, short in flat.items():
-        if seen[short.casefold()] > 1:
-            path = PurePosixPath(short)
-            flat[name] = f"{path.stem}-{hashlib.sha256(os.fsencode(name[len(base) :])).hexdigest()[:12]}{path.suffix}"
-    return flat
-
-
-def _nothing_found(source: str, picture_class: str, names: list[str], classes: list[str], strict: bool) -> str:
-    """What was looked for, and what is there instead."""
-    if classes:
-        return (
-            f"{source} has no pictures in train/{picture_class}/; fetch.picture_class is {picture_class!r}, and there "
-            f"are: {', '.join(classes)}"
-        )
-    places = f"train/{picture_class}/" + ("" if strict else f", {picture_class}/, or anywhere else")
-    return (
-        f"{source} holds no pictures: looked in {places}, for files that end in {' '.join(PICTURE_SUFFIXES)} (in any "
-        f"case), and saw {len(names)} files in all"
-    )
-
-
-def _names_in_folder(root: Path) -> Iterator[str]:
-    """Relative names, with `/`, of all files below `root`; linked folders are entered, but no folder twice."""
+def _of_folder(root: Path) -> _Source:
+    """The files below `root`, hidden ones aside; linked folders are entered, but no folder twice."""
+    found = _Source([], lambda name: _head(root / name), lambda name, to: _copy_file(root / name, to))
     seen = set()
-    for folder, subfolders, files in os.walk(root, followlinks=True):
+
+    def unlisted(error: OSError) -> None:
+        found.left_out[Path(error.filename).relative_to(root).as_posix() + "/"] = f"cannot be listed: {error.strerror}"
+
+    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=unlisted):
         real = os.path.realpath(folder)
         if real in seen:
             subfolders.clear()
             continue
         seen.add(real)
         subfolders.sort()  # which of two links to one folder is entered must not depend on the disk
-        yield from (Path(folder, name).relative_to(root).as_posix() for name in files)
+        for name in (Path(folder, name).relative_to(root).as_posix() for name in files):
+            if is_hidden(name):
+                continue
+            if reason := _cannot_be_read(root / name):
+                found.left_out[name] = reason
+            else:
+                found.names.append(name)
+    return found
+
+
+def _cannot_be_read(path: Path) -> str:
+    """Why a file cannot be copied; "" when nothing speaks against it. A pipe would be waited for, without end."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return "a link that leads nowhere" if path.is_symlink() else f"cannot be opened: {error.strerror}"
+    if not stat.S_ISREG(mode):
+        return "no regular file"
+    return "" if os.access(path, os.R_OK) else "cannot be opened: Permission denied"
+
+
+def _head(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(HEAD_BYTES)
 
 
 def _check_apart(source: Path, out: Path) -> None:
@@ -249,68 +235,93 @@ def _filling(out: Path) -> Iterator[Path]:
         yield partial
 
 
-def _copy(chosen: dict[str, str], partial: Path, picture_class: str, copy_one: CopyOne) -> Path:
-    """Copies {name in the source: flat name} into `partial`, and returns the folder they are in."""
+def _copy_file(source: Path, target: Path) -> None:
+    """Copies content only: a read-only picture must not become a read-only output."""
+    before = source.stat()
+    shutil.copyfile(source, target)
+    after = source.stat()
+    if (before.st_mtime_ns, before.st_size, before.st_ino) != (after.st_mtime_ns, after.st_size, after.st_ino):
+        raise ValueError(f"{source} changed while it was copied: run the stage again when nothing writes there")
+
+
+def _unpack(
+    path: Path,
+    file: BufferedReader,
+    partial: Path,
+    picture_class: str,
+    kind: str,
+    origin: Path | str,
+    param: str,
+    sha256: str,
+    max_gb: float | None,
+) -> dict[str, Any]:
+    """Unpacks the wanted pictures of a zip, after a look at how many bytes they are."""
+    with open_archive(path, param, file) as archive:
+        names = [name for name in archive.members if not is_hidden(name)]
+        source = _Source(names, archive.head, archive.unpack, archive.left_out)
+        return _take(
+            source, partial, picture_class, kind, origin, sha256, lambda chosen: archive.check(list(chosen), max_gb)
+        )
+
+
+def _take(
+    source: _Source,
+    partial: Path,
+    picture_class: str,
+    kind: str,
+    origin: Path | str,
+    sha256: str | None = None,
+    check: Callable[[Iterable[str]], None] = lambda chosen: None,
+) -> dict[str, Any]:
+    """Copies the wanted pictures into `partial`, writes source.json, and counts what is there; the content of the note."""
+    pictures = {name for name in source.names if source.is_picture(name)}
+    called = origin if isinstance(origin, str) else str(origin)
+    chosen = choose(source.names, picture_class, called, strict=kind == "afhqv2", is_picture=pictures.__contains__)
+    check(chosen)
     target = partial / "train" / picture_class
     target.mkdir(parents=True)
     for name, flat in chosen.items():
-        copy_one(name, target / flat)
-    return target
-
-
-def _copy_file(source: Path, target: Path) -> None:
-    """Copies content only: a read-only picture must not become a read-only output."""
-    shutil.copyfile(source, target)
-
-
-def _unpack(archive: Path, file: BufferedReader, partial: Path, picture_class: str, *, strict: bool, param: str) -> int:
-    """Unpacks the wanted pictures of a zip, and returns how many they are; damage becomes one clear ValueError."""
-    try:
-        with zipfile.ZipFile(file) as opened:
-            members = dict(_members(opened.infolist(), archive))
-            chosen = choose(list(members), picture_class, str(archive), strict=strict)
-            locked = [name for name in chosen if members[name].flag_bits & 1]
-            if locked:
-                raise ValueError(
-                    f"{archive} ({param}) is encrypted, from {locked[0]} on: unpack it, and give the folder"
-                )
-            _copy(chosen, partial, picture_class, lambda name, to: _unpack_one(opened, members[name], to))
-            return len(chosen)
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # of the disk; the one without a number is bzip2's way to say that the data are damaged
-        again = (
-            "Delete it and run again to download it anew" if param == "fetch.url" else "Give another zip, or a folder"
-        )
-        raise ValueError(f"{archive} ({param}) is not a zip that can be unpacked: {error}. {again}") from error
-
-
-def _members(infos: Iterable[zipfile.ZipInfo], archive: Path) -> Iterator[tuple[str, zipfile.ZipInfo]]:
-    """(name with `/`, member) of a zip's files: no folders, no links. Names that lead out of it are refused."""
-    for info in infos:
-        name = info.filename.replace("\\", "/")  # some Windows programs write them so
-        if info.is_dir() or stat.S_ISLNK(info.external_attr >> 16):
-            continue
-        if name.startswith("/") or ".." in name.split("/") or name[1:2] == ":":
-            raise ValueError(f"{archive} holds a file called {info.filename!r}, which leads out of it: not unpacked")
-        yield name, info
-
-
-def _unpack_one(opened: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path) -> None:
-    """Unpacks one member; zipfile compares its CRC at the end."""
-    with opened.open(info) as packed, open(target, "wb") as file:
-        shutil.copyfileobj(packed, file, 1 << 20)
-
-
-def _note(partial: Path, kind: str, origin: Path | str, sha256: str, picture_class: str, count: int) -> dict:
-    """Writes source.json. Of a local origin only the base name goes in: the output must not depend on the place."""
-    name = origin if isinstance(origin, str) else origin.resolve().name
+        source.copy(name, target / flat)
     note = {
         "source": kind,
-        "url" if isinstance(origin, str) else "name": name,
-        "sha256": sha256,
+        # Of a local origin only the base name goes in: the output must not depend on the place.
+        **({"url": origin} if isinstance(origin, str) else {"name": printable(origin.resolve().name)}),
+        "sha256": sha256 or hash_tree(target),
         "class": picture_class,
-        "pictures": count,
+        "pictures": len(chosen),
+        "left_out": _left_out(source, pictures, chosen, picture_class),
+        "files": sorted(chosen.values()),
     }
-    (partial / "source.json").write_text(json.dumps(note, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_record(partial, note)
+    check_handed_over(partial)
     return note
+
+
+def _left_out(source: _Source, pictures: set[str], chosen: dict[str, str], picture_class: str) -> dict[str, Any]:
+    """Every file that was not taken, with the reason; pictures of other folders are counted by folder."""
+    elsewhere: dict[str, int] = {}
+    reasons = dict(source.left_out)
+    for name in source.names:
+        if name in pictures - chosen.keys():
+            folder = name.rpartition("/")[0] + "/"
+            elsewhere[folder] = elsewhere.get(folder, 0) + 1
+        elif name not in chosen:
+            reasons[name] = _why_no_picture(source, name)
+    lines: list[dict[str, Any]] = [
+        {"file": printable(folder), "reason": f"{count} pictures outside {picture_class}/ (fetch.picture_class)"}
+        for folder, count in elsewhere.items()
+    ]
+    for name, reason in reasons.items():
+        lost = name in source.left_out and (name.endswith("/") or (is_picture_name(name) and name not in chosen))
+        lines.append({"file": printable(name), "reason": reason, **({"unreadable": True} if lost else {})})
+    lines.sort(key=lambda line: (line["reason"] == _NO_PICTURE, line["file"]))  # what the user should see comes first
+    return {"count": sum(elsewhere.values()) + len(reasons), "files": lines}
+
+
+def _why_no_picture(source: _Source, name: str) -> str:
+    """In a few words."""
+    if name.lower().endswith(_CAMERA_RAW):
+        return "camera raw: develop it to JPEG, PNG or TIFF"
+    if name.rpartition("/")[2] == "dataset.json":
+        return "class labels, if it holds any, are not used: training is unconditional"
+    return _NO_PICTURE

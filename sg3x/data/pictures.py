@@ -9,22 +9,53 @@ What every kind of picture becomes:
 * CMYK becomes RGB by Pillow's plain formula; the inverted values that Adobe puts into JPEGs are put right;
 * CIELAB becomes sRGB through LittleCMS. Other embedded colour profiles are ignored, as StyleGAN's own tools do;
 * 32-bit integer and float pixels are refused: nothing in such a file says which value is white.
+
+What a file is, its first bytes say, not its name. Metadata that cannot be read cost themselves, not the picture.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
+import re
+import struct
+import threading
 import warnings
+from collections.abc import Iterator
 from typing import Literal, get_args
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+PICTURE_SUFFIXES = (
+    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".pjpeg", ".pjp", ".webp", ".bmp", ".dib", ".tif", ".tiff",
+    ".gif", ".avif", ".heic", ".heif", ".jp2", ".j2k", ".jpf", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jxl",
+)  # fmt: skip
 # Only these decoders ever see the user's bytes: others can be slow, or start programs (EPS).
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM", "TGA")
 MAX_PIXELS = 1 << 28  # 268 million: larger than any camera's picture, and 0.8 GB once decoded
+MAX_FILE_BYTES = 2 << 30  # 268 million pixels of 16-bit colour, not compressed, fit
+HEAD_BYTES = 64  # of a file, enough to tell its kind
+
+_SIGNATURES = tuple(
+    (kind, re.compile(pattern, re.DOTALL))
+    for kind, pattern in (
+        ("PNG", rb"\x89PNG\r\n\x1a\n"),
+        ("JPEG", rb"\xff\xd8\xff"),
+        ("WEBP", rb"RIFF.{4}WEBP"),
+        ("BMP", rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0"),  # the length of what follows: seven versions
+        ("TIFF", rb"II[\x2a\x2b]\0|MM\0[\x2a\x2b]"),
+        ("GIF", rb"GIF8[79]a"),
+        ("AVIF", rb".{4}ftyp(avif|avis|(mif1|msf1).{0,40}avi[fs])"),
+        ("HEIC", rb".{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1)"),
+        ("JPEG2000", rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n"),
+        ("JPEG XL", rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n"),
+        ("PPM", rb"P[1-6]\s+[#0-9]"),
+    )
+)
+_TGA_HEADER = struct.Struct("<BBBHHBHHHHBB")
+_PNG_METADATA = (b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf")
 
 ResizeFilter = Literal["lanczos", "area"]
 NonSquare = Literal["crop", "pad"]
@@ -47,9 +78,18 @@ class PictureError(ValueError):
 
 
 def is_picture_name(name: str) -> bool:
-    """Whether a file of this name counts as a picture: by suffix, in any case; names with a leading dot never do."""
+    """Whether a file of this name should be a picture: by suffix, in any case; names with a leading dot never are."""
     base = name.rsplit("/", 1)[-1]
     return not base.startswith(".") and base.lower().endswith(PICTURE_SUFFIXES)
+
+
+def kind_of(head: bytes) -> str | None:
+    """The kind of picture that a file begins as, of its first `HEAD_BYTES` bytes; None for anything else.
+
+    Kinds that are no member of `FORMATS` (HEIC, JPEG XL) are pictures that cannot be read here. A TGA has no
+    signature: only the whole file shows it.
+    """
+    return next((kind for kind, pattern in _SIGNATURES if pattern.match(head)), None)
 
 
 def load_picture(
@@ -61,11 +101,12 @@ def load_picture(
         uint8[resolution, resolution, 3], and the side in pixels that the square picture had before.
 
     Raises:
-        PictureError: the bytes are not a whole picture that can be read.
+        PictureError: the bytes are not a whole picture that can be read, or the square would be too large.
         ValueError: unknown `resize_filter` or `nonsquare`.
     """
-    image = square(decode(content), nonsquare)
-    return np.asarray(resize(image, resolution, resize_filter)), image.width
+    with _memory_named():
+        image = square(decode(content), nonsquare)
+        return np.asarray(resize(image, resolution, resize_filter)), image.width
 
 
 def decode(content: bytes) -> Image.Image:
@@ -76,19 +117,89 @@ def decode(content: bytes) -> Image.Image:
     """
     if not content:
         raise PictureError("empty file (0 bytes)")
-    with warnings.catch_warnings():
+    kind = kind_of(content[:HEAD_BYTES]) or ("TGA" if _is_tga(content) else None)
+    if kind is None:
+        raise PictureError(f"not a picture ({', '.join(FORMATS)} can be read)")
+    if kind not in FORMATS:
+        raise PictureError(f"{kind} is not read here ({', '.join(FORMATS)} are): save it as PNG or JPEG")
+    with _memory_named():
+        try:
+            return _decode_as(kind, content)
+        except PictureError as error:
+            plain = _without_metadata(content) if kind == "PNG" else content
+            if len(plain) == len(content):
+                raise
+            try:
+                return _decode_as(kind, plain)
+            except PictureError:
+                raise error from None
+
+
+def _decode_as(kind: str, content: bytes) -> Image.Image:
+    """Decodes a file of a known kind; whatever goes wrong inside Pillow is a PictureError."""
+    with warnings.catch_warnings(), _own_limit():
         warnings.simplefilter("ignore")  # Pillow's remarks on odd EXIF or palettes are no news to the user
         try:
-            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            with Image.open(io.BytesIO(content), formats=(kind,)) as image:
                 _check_size(image.size)
                 image.load()
                 return _to_rgb(_upright(image))
-        except PictureError:
+        except (PictureError, MemoryError):
             raise
         except UnidentifiedImageError:
-            raise PictureError(f"not a picture ({', '.join(FORMATS)} can be read)") from None
+            raise PictureError(f"damaged: it begins as {kind}, and cannot be read as that") from None
         except Exception as error:  # decoders fail in every way on damaged bytes: struct.error, SyntaxError, KeyError…
-            raise PictureError(f"damaged: {type(error).__name__}: {error}") from error
+            said = re.sub(r"<_io\.\w+ object at 0x[0-9a-f]+>", "the file", str(error))
+            raise PictureError(f"damaged: {type(error).__name__}: {said}") from error
+
+
+@contextlib.contextmanager
+def _memory_named() -> Iterator[None]:
+    """Turns a MemoryError inside the block into a PictureError."""
+    try:
+        yield
+    except MemoryError as error:
+        raise PictureError("there is not enough memory to decode it") from error
+
+
+_limit_lock = threading.RLock()
+
+
+@contextlib.contextmanager
+def _own_limit() -> Iterator[None]:
+    """Puts `MAX_PIXELS` in the place of Pillow's limit, which is lower, is global, and calls larger pictures an attack."""
+    with _limit_lock:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def _is_tga(content: bytes) -> bool:
+    """Whether the bytes are a TGA: by the footer of its second version, or by a header that makes sense throughout."""
+    if len(content) <= _TGA_HEADER.size:
+        return False
+    if content.endswith(b"TRUEVISION-XFILE.\0"):
+        return True
+    comment, has_map, kind, _, entries, entry_bits, _, _, width, height, bits, flags = _TGA_HEADER.unpack_from(content)
+    if has_map > 1 or (has_map == 1) != (kind in (1, 9)) or flags & 0xC0 or not (width and height):
+        return False
+    if bits not in {1: (8,), 9: (8,), 2: (15, 16, 24, 32), 10: (15, 16, 24, 32), 3: (8, 16), 11: (8, 16)}.get(kind, ()):
+        return False
+    least = width * height * (-(-bits // 8)) if kind < 8 else 2
+    return len(content) >= _TGA_HEADER.size + comment + entries * (-(-entry_bits // 8)) + least
+
+
+def _without_metadata(content: bytes) -> bytes:
+    """A PNG without its texts, colour profile and EXIF: when they are what Pillow stumbles over, the picture is sound."""
+    kept, at = [content[:8]], 8
+    while at + 12 <= len(content):
+        end = at + 12 + int.from_bytes(content[at : at + 4], "big")
+        if content[at + 4 : at + 8] not in _PNG_METADATA:
+            kept.append(content[at:end])
+        at = end
+    return b"".join(kept)
 
 
 def square(image: Image.Image, nonsquare: NonSquare) -> Image.Image:
@@ -99,6 +210,7 @@ def square(image: Image.Image, nonsquare: NonSquare) -> Image.Image:
     that a GAN then learns to draw. When the difference is odd, the odd pixel is cut or added at the right or bottom.
 
     Raises:
+        PictureError: padded, it would have more than `MAX_PIXELS` pixels.
         ValueError: `nonsquare` is neither.
     """
     if nonsquare not in get_args(NonSquare):
@@ -107,8 +219,14 @@ def square(image: Image.Image, nonsquare: NonSquare) -> Image.Image:
     if width == height:
         return image
     if nonsquare == "crop":
-        return image.crop(crop_box(width, height))
+        with _own_limit():  # Pillow applies its own to the part as well
+            return image.crop(crop_box(width, height))
     side = max(width, height)
+    if side * side > MAX_PIXELS:
+        raise PictureError(
+            f"{width}x{height} pixels, padded {side}x{side}; at most {MAX_PIXELS} in all are made (prepare.nonsquare: crop "
+            "reads it)"
+        )
     left, top = (side - width) // 2, (side - height) // 2
     margins = ((top, side - height - top), (left, side - width - left), (0, 0))
     return Image.fromarray(np.pad(np.asarray(image), margins, mode="edge"))
@@ -172,7 +290,9 @@ def _check_size(size: tuple[int, int]) -> None:
     """Refuses what would fill the memory once decoded, before it is decoded."""
     width, height = size
     if width * height > MAX_PIXELS:
-        raise PictureError(f"{width}x{height} pixels; at most {MAX_PIXELS} in all are read (decompression bomb?)")
+        raise PictureError(
+            f"{width}x{height} pixels, {width * height} in all; at most {MAX_PIXELS} are read (decompression bomb?)"
+        )
 
 
 def _upright(image: Image.Image) -> Image.Image:

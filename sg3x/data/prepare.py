@@ -27,7 +27,16 @@ from typing import Any, BinaryIO, Literal, get_args
 
 import numpy as np
 
-from sg3x.data.pictures import NonSquare, PictureError, ResizeFilter, is_picture_name, load_picture
+from sg3x.data.pictures import (
+    HEAD_BYTES,
+    MAX_FILE_BYTES,
+    NonSquare,
+    PictureError,
+    ResizeFilter,
+    is_picture_name,
+    kind_of,
+    load_picture,
+)
 from sg3x.files.atomic import Made, atomic_folder
 from sg3x.files.fingerprint import ArrayHash, hash_array
 from sg3x.files.workers import process_pool
@@ -37,6 +46,7 @@ Progress = Callable[[int, int], None]  # pictures done, pictures in all
 
 ARRAY, INDEX, FACTS = "images.npy", "index.csv", "dataset.json"
 _MADE = Made("what the prepare stage wrote", (ARRAY, INDEX, FACTS), mark=FACTS)
+LEAST_PICTURES = 6  # what the evaluate stage needs: coverage looks to the 5th neighbour
 _FEW = 64  # up to so many pictures, starting processes takes longer than the work
 _MOST_WORKERS = 16  # the one process that writes cannot follow many more
 _FLIP_BYTES = 64 << 20  # how much of the array is held in memory at a time while mirroring
@@ -73,6 +83,8 @@ def prepare_dataset(
     unreadable: Unreadable,
     flips: bool,
     max_images: int | None,
+    least_pictures: int = 1,
+    batch_size: int = 1,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -89,6 +101,8 @@ def prepare_dataset(
         unreadable: "error" refuses the data set and lists all unreadable files; "skip" leaves them out.
         flips: whether every picture is followed, in the second half of the array, by its mirror image.
         max_images: only the first so many that can be read, not counting flips; None takes all.
+        least_pictures: fewer than so many are refused, not counting flips.
+        batch_size: fewer rows than so many, counting flips, are refused.
         workers: processes; None means one per CPU core that this process may use.
         progress: called with (pictures done, pictures in all).
 
@@ -96,7 +110,7 @@ def prepare_dataset(
         The content of dataset.json.
 
     Raises:
-        ValueError: a setting out of range, no pictures, or unreadable ones (all are listed).
+        ValueError: a setting out of range, no pictures, too few, or unreadable ones (all are listed).
         OSError: the disk is full.
     """
     _check_settings(resolution, unreadable, max_images, workers)
@@ -109,6 +123,7 @@ def prepare_dataset(
             count = min(len(names), max_images or len(names))
             shape, fingerprint = _write_array(folder / ARRAY, _counted(rows, count, progress), resolution, flips)
         _check_report(report, unreadable, Path(raw))
+        _check_count(report, len(names), max_images, shape[0], least_pictures, batch_size)
         _write_index(folder / INDEX, report.files, flips)
         facts = _facts(fingerprint, shape, settings, flips, report)
         (folder / FACTS).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", **_TEXT)
@@ -130,14 +145,14 @@ def load_arrays(folder: Path, *, verify: bool = False) -> tuple[np.memmap, dict[
     folder = Path(folder)
     try:
         facts = json.loads((folder / FACTS).read_text(**_TEXT))
-        array = np.load(folder / ARRAY, mmap_mode="r")
-        expected = (tuple(facts["shape"]), facts["dtype"])
+        expected = (tuple(facts["shape"]), str(facts["dtype"]))
         fingerprint = facts["fingerprint"]
+        array = _open_array(folder / ARRAY)
     except FileNotFoundError as error:
         raise ValueError(
             f"{error.filename} is not there: run the prepare stage (dvc repro prepare, or dvc pull)"
         ) from error
-    except (ValueError, KeyError, TypeError, EOFError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{folder} is not a prepared data set ({error}): run the prepare stage again") from error
     if (array.shape, array.dtype.name) != expected:
         raise ValueError(
@@ -150,9 +165,30 @@ def load_arrays(folder: Path, *, verify: bool = False) -> tuple[np.memmap, dict[
 
 
 def load_index(folder: Path) -> list[tuple[str, bool]]:
-    """(file name below raw/train, whether it is mirrored) for each row of the array."""
-    with open(Path(folder) / INDEX, newline="", **_TEXT) as file:
-        return [(line["file"], line["flip"] == "1") for line in csv.DictReader(file)]
+    """(file name below raw/train, whether it is mirrored) for each row of the array.
+
+    Raises:
+        ValueError: the file is missing or damaged.
+    """
+    path = Path(folder) / INDEX
+    try:
+        with open(path, newline="", **_TEXT) as file:
+            return [(line["file"], line["flip"] == "1") for line in csv.DictReader(file)]
+    except FileNotFoundError as error:
+        raise ValueError(f"{path} is not there: run the prepare stage (dvc repro prepare, or dvc pull)") from error
+    except (csv.Error, KeyError) as error:
+        raise ValueError(f"{path} is not the index of a data set ({error}): run the prepare stage again") from error
+
+
+def _open_array(path: Path) -> np.memmap:
+    """A memory map of the array; whatever is wrong with the file, its header first of all, is one ValueError."""
+    try:
+        return np.lib.format.open_memmap(path, mode="r")
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # numpy reads the header as Python: it fails in every way on damaged ones
+        said = str(error).partition("\n")[0]
+        raise ValueError(f"{path.name} is no array: {type(error).__name__}: {said}") from error
 
 
 _TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}  # file names need not be valid UTF-8
@@ -171,15 +207,28 @@ def _picture_names(raw: Path) -> list[str]:
     """Names of all pictures below raw/train, with `/`, sorted."""
     train = raw / "train"
     files = (Path(folder, name) for folder, _, names in os.walk(train, followlinks=True) for name in names)
-    names = sorted(file.relative_to(train).as_posix() for file in files if is_picture_name(file.name))
+    names = sorted(file.relative_to(train).as_posix() for file in files if _is_picture(file))
     if not names:
         raise ValueError(f"there are no pictures below {train}: run the fetch stage, and see fetch.source")
     return names
 
 
+def _is_picture(path: Path) -> bool:
+    """By its suffix, or else by its first bytes; hidden files never are."""
+    if path.name.startswith(".") or is_picture_name(path.name):
+        return not path.name.startswith(".")
+    try:
+        with open(path, "rb") as file:
+            return kind_of(file.read(HEAD_BYTES)) is not None
+    except OSError:
+        return False
+
+
 def _load(path: Path, **settings: Any) -> _Decoded:
     """Reads and decodes one file; runs in the workers."""
     try:
+        if (size := path.stat().st_size) > MAX_FILE_BYTES:
+            return _Decoded(sha256="", reason=f"{size} bytes; at most {MAX_FILE_BYTES} are read")
         content = path.read_bytes()
     except OSError as error:
         return _Decoded(sha256="", reason=f"cannot be opened: {error.strerror}")
@@ -289,6 +338,27 @@ def _check_report(report: _Report, unreadable: str, raw: Path) -> None:
     if report.upscaled:
         message = f"{report.upscaled} of {len(report.files)} pictures are smaller than the resolution and were enlarged"
         warnings.warn(message, stacklevel=3)
+
+
+def _check_count(
+    report: _Report, names: int, max_images: int | None, rows: int, least_pictures: int, batch_size: int
+) -> None:
+    """Raises for a picture that got lost on the way, and ValueError for fewer than what later stages need."""
+    pictures = len(report.files)
+    if pictures != max_images and pictures + len(report.skipped) != names:
+        raise RuntimeError(
+            f"{names} pictures were to be read, {pictures + len(report.skipped)} were: run the stage again"
+        )
+    if pictures < least_pictures:
+        raise ValueError(
+            f"{pictures} pictures can be read; allowed are {least_pictures} and more: the evaluate stage looks that far for "
+            "neighbours. Give more (fetch.path, fetch.count, prepare.max_images)"
+        )
+    if rows < batch_size:
+        raise ValueError(
+            f"{pictures} pictures are {rows} rows of the array, fewer than batch_size={batch_size}: give more pictures, set "
+            "prepare.flips to true, or lower batch_size"
+        )
 
 
 def _write_index(path: Path, files: list[str], flips: bool) -> None:

@@ -17,7 +17,7 @@ def data_uri(path: str, content: bytes) -> str:
         return _uri("video/mp4", content)
     if len(content) <= _PHOTO_BYTES:
         return _uri("image/png", content)
-    with Image.open(io.BytesIO(content)) as image:
+    with Image.open(io.BytesIO(content), formats=("PNG",)) as image:  # others can start programs (EPS)
         smaller = io.BytesIO()
         image.convert("RGB").save(smaller, "WEBP", quality=_QUALITY, method=4)
     return _uri("image/webp", smaller.getvalue())

@@ -13,6 +13,7 @@ from PIL import Image
 
 from sg3x.data import pictures
 from sg3x.data.pictures import (
+    FORMATS,
     PictureError,
     decode,
     is_picture_name,
@@ -247,7 +248,7 @@ def test_empty_file_is_named_so():
 
 @pytest.mark.parametrize("content", [b"\0", b"hello, I am a text", b"<html>", b"%!PS-Adobe-3.0 EPSF-3.0\n"])
 def test_what_is_no_picture_gets_a_reason_that_is_the_same_every_time(content):
-    assert reason(content) == reason(content) == "not a picture (PNG, JPEG, WEBP, BMP, TIFF, GIF can be read)"
+    assert reason(content) == reason(content) == f"not a picture ({', '.join(FORMATS)} can be read)"
 
 
 @pytest.mark.parametrize("suffix", ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF"])
@@ -308,3 +309,82 @@ def test_damaged_bytes_give_a_picture_or_a_reason_and_nothing_else(suffix, data)
 )
 def test_pictures_are_known_by_their_suffix(name, wanted):
     assert is_picture_name(name) is wanted
+
+
+# Sizes, metadata and memory that Pillow, or a machine, would stumble over
+
+
+@pytest.mark.parametrize(("width", "height"), [(65500, 1), (1, 65500), (2**31 - 1, 1), (16385, 16)])
+def test_a_thin_picture_is_not_padded_to_gigabytes(monkeypatch, width, height):
+    monkeypatch.setattr(np, "pad", lambda *args, **options: pytest.fail("padded"))
+    with pytest.raises(PictureError, match="pixels"):
+        pictures.load_picture(thin(width, height), resolution=16, resize_filter="area", nonsquare="pad")
+
+
+def thin(width: int, height: int) -> bytes:
+    """One bit a pixel, all black: hundreds of bytes at most."""
+    packed = zlib.compressobj(9)
+    row = b"\0" * (1 + -(-min(width, 1 << 20) // 8))
+    data = b"".join(packed.compress(row) for _ in range(height)) + packed.flush()
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def test_cropped_it_is_read():
+    pixels, side = pictures.load_picture(thin(65500, 1), resolution=16, resize_filter="area", nonsquare="crop")
+    assert (pixels.shape, side) == ((16, 16, 3), 1)
+
+
+@pytest.mark.parametrize("nonsquare", ["crop", "pad"])
+def test_pillows_own_limit_is_not_ours(monkeypatch, nonsquare):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)  # Pillow refuses from twice as much
+    pixels, side = pictures.load_picture(encoded_bmp(), resolution=10, resize_filter="area", nonsquare=nonsquare)
+    assert (pixels.shape, side) == ((10, 10, 3), 10)
+    wide = encoded(np.zeros((9, 12, 3), np.uint8), "PNG")
+    pictures.load_picture(wide, resolution=9, resize_filter="area", nonsquare=nonsquare)
+    assert Image.MAX_IMAGE_PIXELS == 20
+
+
+TEXT = b"Comment\0" + b"x" * 2_000_000
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        chunk(b"zTXt", b"Comment\0\0" + zlib.compress(TEXT)),
+        chunk(b"iTXt", b"Comment\0\1\0\0\0" + zlib.compress(TEXT)),
+        chunk(b"tEXt", TEXT) * 40,
+        chunk(b"iCCP", b"Profile\0\0" + zlib.compress(TEXT)),
+        chunk(b"iCCP", b"Profile\0\1rubbish"),
+        chunk(b"tEXt", b"Comment\0x")[:-1] + b"?",
+        chunk(b"eXIf", b"rubbish"),
+    ],
+    ids=[
+        "compressed text",
+        "international text",
+        "80 MB of text",
+        "profile",
+        "bad profile",
+        "bad sum of a text",
+        "exif",
+    ],
+)
+def test_metadata_do_not_cost_a_png(extra):
+    content = png(2, 1, depth=8, kind=0, rows=bytes([0, 7, 9]), extra=extra)
+    close(decoded(content), grey(np.array([[7, 9]], np.uint8)))
+
+
+def test_a_picture_without_memory_for_it_is_unreadable(monkeypatch):
+    def full(*args, **options):
+        raise MemoryError
+
+    monkeypatch.setattr(pictures, "_to_rgb", full)
+    assert reason(encoded_bmp()) == "there is not enough memory to decode it"
+
+
+def test_a_reason_names_no_place_in_memory(monkeypatch):
+    def spoiled(*args, **options):
+        raise OSError("cannot identify <_io.BytesIO object at 0x7f11>")
+
+    monkeypatch.setattr(Image, "open", spoiled)
+    assert reason(encoded_bmp()) == "damaged: OSError: cannot identify the file"

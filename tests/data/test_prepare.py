@@ -351,3 +351,79 @@ def test_full_disk_is_named(raw, out, monkeypatch):
     with pytest.raises(OSError, match=r"disk is full while writing the array.*arrays"):
         run(raw, out)
     assert not out.exists()
+
+
+# Too few, and lost ones
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"least_pictures": 6}, r"5 pictures can be read; allowed are 6 and more"),
+        ({"least_pictures": 6, "flips": False}, r"5 pictures can be read; allowed are 6 and more"),
+        (
+            {"least_pictures": 4, "max_images": 3},
+            r"3 pictures can be read; allowed are 4 and more.*prepare\.max_images",
+        ),
+        ({"batch_size": 11}, r"5 pictures are 10 rows of the array, fewer than batch_size=11"),
+        ({"batch_size": 6, "flips": False}, r"5 pictures are 5 rows of the array, fewer than batch_size=6"),
+    ],
+)
+def test_too_few_pictures_are_refused(raw, out, options, message):
+    with pytest.raises(ValueError, match=message):
+        run(raw, out, **options)
+    assert not out.exists()
+
+
+def test_just_enough_are_taken(raw, out):
+    assert run(raw, out, least_pictures=5, batch_size=10)["pictures"] == 5
+
+
+def test_pictures_are_counted_after_the_unreadable_ones_are_left_out(raw, cats, out):
+    spoil(cats)
+    with pytest.raises(ValueError, match="2 pictures can be read"):
+        run(raw, out, unreadable="skip", least_pictures=3)
+
+
+def test_as_many_pictures_as_the_evaluate_stage_needs():
+    from sg3x.metrics import evaluate
+
+    assert prepare.LEAST_PICTURES == evaluate._LEAST_PICTURES
+
+
+def test_a_picture_that_gets_lost_on_the_way_stops_the_stage(raw, out, monkeypatch):
+    class Few:
+        def __enter__(self):
+            return iter([prepare._Decoded("1", bytes(16 * 16 * 3), 16)] * 3)
+
+        def __exit__(self, *error):
+            return None
+
+    monkeypatch.setattr(prepare, "_results", lambda *args: Few())
+    with pytest.raises(RuntimeError, match="5 pictures were to be read, 3 were"):
+        run(raw, out)
+
+
+def test_a_file_of_gigabytes_is_not_read(raw, cats, out, monkeypatch):
+    monkeypatch.setattr(prepare, "MAX_FILE_BYTES", 100)
+    with pytest.raises(ValueError, match=r"cat/0\.png: \d+ bytes; at most 100 are read"):
+        run(raw, out)
+
+
+def test_pictures_without_a_suffix_are_taken(raw, cats, out):
+    (cats / "3.png").rename(cats / "3")
+    (cats / ".hidden").write_bytes((cats / "0.png").read_bytes())
+    assert [name for name, _ in (run(raw, out, flips=False), load_index(out))[1]][3] == "cat/3"
+
+
+def test_the_stage_says_how_many_were_skipped(tmp_path, monkeypatch, capsys):
+    from stages import prepare as stage
+
+    facts = {
+        "skipped": {"count": 50, "files": [{"file": f"cat/{i}.png", "reason": "empty"} for i in range(50)]},
+        "pictures": 2,
+    }
+    stage._say_skipped(facts)
+    said = capsys.readouterr().out
+    assert "50 of 52 pictures cannot be read" in said
+    assert "cat/0.png: empty" in said

@@ -69,7 +69,7 @@ def copy_project(folder: Path, params: Path = TINY) -> Project:
         if name == "dvc.lock" or name.startswith(("results/", "docs/", "tests/golden/")) or not (ROOT / name).is_file():
             continue
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
+        shutil.copy(ROOT / name, folder / name, follow_symlinks=False)
     write_params(folder, params)
     project = Project(folder)
     project.run("git", "init", "-q", "-b", "main")
