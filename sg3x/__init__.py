@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sg3x.loading import load_discriminator, load_generator
 
+__version__ = "0.1.0"
+
 __all__ = ["load_discriminator", "load_generator"]
 
 _ROOMS = (
     "config",
     "data",
+    "drawing",
     "files",
     "interop",
     "loading",
@@ -27,6 +30,7 @@ _ROOMS = (
     "networks",
     "preflight",
     "render",
+    "report",
     "signal",
     "training",
 )

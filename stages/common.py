@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sg3x.allocator import compute_in_calling_thread, keep_freed_memory
+from sg3x.files.terminal import plain_output
 
 RAW = Path("data/raw")
 ARRAYS = Path("data/arrays")
@@ -29,6 +30,11 @@ def main(stage: Callable[[], None], keep_memory: bool = True) -> None:
 
     `keep_memory`: freed memory is kept from the beginning; otherwise the stage says from when on.
     """
+    with plain_output():
+        _run(stage, keep_memory)
+
+
+def _run(stage: Callable[[], None], keep_memory: bool) -> None:
     if keep_memory:
         keep_freed_memory()
     try:

@@ -1,0 +1,27 @@
+"""Tables and lines on a terminal as they are: never cut, and no bracket of a path taken for markup."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+_ANY_WIDTH = 100_000
+
+
+def show(what: Table | Text) -> None:
+    """Prints it at its own width, in colours on a terminal.
+
+    The terminal wraps what is wider than itself; rich would cut it there, and at 80 columns in a pipe. Words of a file go
+    into `Text` and through `sg3x.files.terminal.printable`: rich's own escapes must reach the terminal.
+    """
+    from rich.console import Console
+
+    stream = getattr(sys.stdout, "stream", sys.stdout)
+    console = Console(file=stream, markup=False, highlight=False)
+    widest = console.options.update(width=_ANY_WIDTH, max_width=_ANY_WIDTH)
+    console.width = max(console.width, console.measure(what, options=widest).maximum)
+    console.print(what, soft_wrap=True)
