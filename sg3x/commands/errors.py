@@ -28,7 +28,8 @@ def one_line_errors(about: object = None) -> Iterator[None]:
         typer.echo(f"\ninterrupted: {stopped or _named(about)}", err=True)
         raise typer.Exit(INTERRUPTED) from None
     except (ValueError, OSError, RuntimeError, ImportError, MemoryError) as error:
-        if os.environ.get("SG3X_DEBUG") or isinstance(error, typer.Exit):
+        # Of a closed pipe, as in `sg3x info x | head -3`, typer says nothing.
+        if os.environ.get("SG3X_DEBUG") or isinstance(error, typer.Exit | BrokenPipeError):
             raise
         typer.echo(f"error: {explain(error, about)}", err=True)
         raise typer.Exit(1) from None

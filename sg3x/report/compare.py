@@ -79,7 +79,7 @@ def _md5s(name: str, lock: bytes | None) -> list[tuple[str, str]]:
     """DVC's md5 sums of data, checkpoints and model, from dvc.lock."""
     if lock is None:
         return []
-    stages = parsed(name, "dvc.lock", lock).get("stages")
+    stages = parsed(name, "dvc.lock", lock).get("stages", {})
     try:
         outs = {
             str(out["path"]): str(out["md5"])

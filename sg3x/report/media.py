@@ -34,7 +34,9 @@ def data_uri(path: str, content: bytes) -> str:
                     return _uri("image/png", content)
                 image.convert("RGB").save(smaller, "WEBP", quality=_QUALITY, method=4)
         except Exception as error:  # decoders fail in every way on damaged bytes: struct.error, SyntaxError, KeyError…
-            raise ValueError(f"{path} is damaged, or no PNG ({type(error).__name__}): run `dvc repro` or `dvc pull`") from error
+            raise ValueError(
+                f"{path} is damaged, or no PNG ({type(error).__name__}): run `dvc repro` or `dvc pull`"
+            ) from error
     return _uri("image/webp", smaller.getvalue())
 
 

@@ -65,7 +65,9 @@ def cards(runs: Sequence[Run]) -> list[Card]:
 def groups(runs: Sequence[Run]) -> list[Group]:
     """Every number that any run has."""
     found = [
-        Group(heading, [_row(runs, metric) for metric in metrics if any(number(r, metric.key) is not None for r in runs)])
+        Group(
+            heading, [_row(runs, metric) for metric in metrics if any(number(r, metric.key) is not None for r in runs)]
+        )
         for heading, metrics in GROUPS
     ]
     return [group for group in found if group.rows]
@@ -141,7 +143,7 @@ def _differ(runs: Sequence[Run], keys: Sequence[str]) -> bool:
 
 
 def _row(runs: Sequence[Run], metric: Metric) -> Row:
-    difference = _difference(*runs, metric) if len(runs) == 2 else None
+    difference = _difference(runs[0], runs[1], metric) if len(runs) == 2 else None
     return Row(metric, [_value(run, metric) for run in runs], difference)
 
 
