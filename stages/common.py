@@ -40,7 +40,7 @@ def _run(stage: Callable[[], None], keep_memory: bool) -> None:
     try:
         stage()
     except KeyboardInterrupt as stopped:
-        print(f"\n{stopped or 'interrupted'}", file=sys.stderr, flush=True)
+        print(f"\n{str(stopped) or 'interrupted'}", file=sys.stderr, flush=True)
         sys.exit(130)
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         if os.environ.get("SG3X_DEBUG"):

@@ -25,7 +25,7 @@ def one_line_errors(about: object = None) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stopped:
-        typer.echo(f"\ninterrupted: {stopped or _named(about)}", err=True)
+        typer.echo(f"\ninterrupted: {str(stopped) or _named(about)}", err=True)
         raise typer.Exit(INTERRUPTED) from None
     except (ValueError, OSError, RuntimeError, ImportError, MemoryError) as error:
         # Of a closed pipe, as in `sg3x info x | head -3`, typer says nothing.

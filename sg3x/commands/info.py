@@ -18,12 +18,12 @@ def info(
         from rich.text import Text
 
         from sg3x.commands.tables import show
-        from sg3x.files.terminal import printable
+        from sg3x.files.terminal import one_line
 
         facts, generator, discriminator = _open(path)
-        show(Text.assemble((printable(str(path)), "bold"), _title(generator)))
+        show(Text.assemble((one_line(str(path)), "bold"), _title(generator)))
         for name, value in facts.items():
-            show(Text(printable(f"  {name}: {value}")))
+            show(Text(one_line(f"  {name}: {value}")))
         show(_generator_table(generator))
         if discriminator is not None:
             show(_discriminator_table(discriminator))

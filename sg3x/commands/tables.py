@@ -16,7 +16,7 @@ def show(what: Table | Text) -> None:
     """Prints it at its own width, in colours on a terminal.
 
     The terminal wraps what is wider than itself; rich would cut it there, and at 80 columns in a pipe. Words of a file go
-    into `Text` and through `sg3x.files.terminal.printable`: rich's own escapes must reach the terminal.
+    into `Text` and through `sg3x.files.terminal.one_line`: rich's own escapes must reach the terminal.
     """
     from rich.console import Console
 

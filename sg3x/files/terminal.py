@@ -38,7 +38,7 @@ _NEAREST = {
 _HANDLER = "sg3x.nearest"
 
 
-def printable(text: str) -> str:
+def one_line(text: str) -> str:
     """The text on one line, without passwords; control characters are shown as `\\x1b`.
 
     For values out of files; a message of several lines goes through `plain_output` alone.
@@ -53,21 +53,26 @@ def without_passwords(text: str) -> str:
 
 @contextlib.contextmanager
 def plain_output() -> Iterator[None]:
-    """Whatever the block prints is plain: see `printable`, with line ends as they are.
+    """Whatever the block prints is plain: see `one_line`, with line ends as they are.
 
     A terminal that is not UTF-8 gets the nearest ASCII, and never an error.
     """
     codecs.register_error(_HANDLER, _nearest)
-    before = sys.stdout, sys.stderr
-    for stream in before:
-        # In case of an exotic stream, such as a notebook's, its own handling stays.
-        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape", "backslashreplace"):
-            stream.reconfigure(errors=_HANDLER)
-    sys.stdout, sys.stderr = (_PlainStream(stream) for stream in before)
-    try:
+    with contextlib.ExitStack() as undo:
+        for name in ("stdout", "stderr"):
+            stream = getattr(sys, name)
+            # A stream that wraps another stays the one that the program sees.
+            place, key = (
+                (stream, "stream") if isinstance(getattr(stream, "stream", None), io.TextIOBase) else (sys, name)
+            )
+            inner = getattr(place, key)
+            if inner is None:  # the descriptor is closed: print drops its text
+                continue
+            if isinstance(inner, io.TextIOWrapper):
+                inner.reconfigure(errors=_HANDLER)
+            setattr(place, key, _PlainStream(inner))
+            undo.callback(setattr, place, key, inner)
         yield
-    finally:
-        sys.stdout, sys.stderr = before
 
 
 class _PlainStream:

@@ -7,7 +7,7 @@ import traceback
 
 import pytest
 
-from sg3x.files.terminal import plain_output, printable, without_passwords
+from sg3x.files.terminal import one_line, plain_output, without_passwords
 
 HARMLESS = ["plain", "exp[v2]/m", "a[/b]/m", "Fréchet → 3 ± 0.1 …", "日本語", "🐈"]
 CONTROLS = [
@@ -36,18 +36,18 @@ NO_PASSWORDS = [
 
 @pytest.mark.parametrize("text", HARMLESS)
 def test_words_stay(text):
-    assert printable(text) == text
+    assert one_line(text) == text
 
 
 @pytest.mark.parametrize("text", [*CONTROLS, "\n", "\r", "\t"])
 def test_controls_are_shown_instead_of_obeyed(text):
-    shown = printable(f"a{text}b")
+    shown = one_line(f"a{text}b")
     assert shown.isprintable() and shown[0] == "a" and shown[-1] == "b" and "\\" in shown
 
 
 @pytest.mark.parametrize(("text", "shown"), PASSWORDS)
 def test_passwords_are_hidden(text, shown):
-    assert without_passwords(text) == shown == printable(text)
+    assert without_passwords(text) == shown == one_line(text)
 
 
 @pytest.mark.parametrize("text", NO_PASSWORDS)
@@ -98,3 +98,22 @@ def test_an_ascii_terminal_reads_well(monkeypatch):
     with plain_output():
         print("8 → 16 × 2 ± 1 …")
     assert said(stream) == "8 -> 16 x 2 +- 1 ...\n"
+
+
+def test_a_stream_that_wraps_another_stays_in_place(monkeypatch):
+    class Wrapping:
+        def __init__(self, stream):
+            self.stream = stream
+
+        def write(self, text):
+            self.stream.write(text)
+
+    stream = terminal("ascii")
+    outer = Wrapping(stream)
+    monkeypatch.setattr(sys, "stdout", outer)
+    monkeypatch.setattr(sys, "stderr", None)
+    with plain_output():
+        assert sys.stdout is outer
+        print("a\x1bb")
+        assert sys.stderr is None
+    assert outer.stream is stream and said(stream) == "a\\x1bb\n"

@@ -59,9 +59,9 @@ def changed(values, path, leaf=MARKUP):
     return found
 
 
-ALL_METRICS = METRICS | {
-    key: 1.5 for key in ("num_pictures", "num_equivariance", "num_paths", "extractor_sha256", "fid", "eq_t_stderr", "ppl")
-}  # fmt: skip
+ALL_METRICS = METRICS | dict.fromkeys(
+    ("num_pictures", "num_equivariance", "num_paths", "extractor_sha256", "fid", "eq_t_stderr", "ppl"), 1.5
+)
 START = {"init_from": "a", "init_sha256": "b", "checkpoint_sha256": "c", "kimg": 0.0}
 HISTORY = {"kimg": 1.0, "loss_g": 2.0, "warning": ""}
 
@@ -114,9 +114,8 @@ def test_names_are_not_markup(tmp_path):
 
 
 def test_nothing_of_the_page_may_run_at_all(run_folder):
-    assert 'http-equiv="Content-Security-Policy" content="default-src &#39;none&#39;' in page(
-        [load_run("x", folder_reader(run_folder))], title="t"
-    ).replace("'none'", "&#39;none&#39;")
+    html = page([load_run("x", folder_reader(run_folder))], title="t")
+    assert 'http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; media-src data:;' in html
 
 
 def test_a_password_in_a_parameter_is_not_shown(run_folder):
@@ -125,7 +124,7 @@ def test_a_password_in_a_parameter_is_not_shown(run_folder):
     assert "pass@" not in html and "https://***@host/x.zip" in html
 
 
-DEEP = "[" * 5000 + "]" * 5000
+DEEP = "[" * 1500 + "]" * 1500
 ODD = {
     "a list": "[]", "nothing": "null", "a word": '"x"', "a number": "3", "deep": DEEP, "deeper": '{"fid": ' + DEEP + "}",
     "half": "{", "empty": "", "not UTF-8": b'{"a": "\xe9"}', "a number of 5,000 digits": '{"fid": ' + "9" * 5000 + "}",
@@ -158,7 +157,7 @@ def test_an_odd_value_is_shown_and_nothing_breaks(two_runs, key, value):
 def test_a_few_lines_of_aliases_are_refused(run_folder):
     bomb = "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
     (run_folder / "params.yaml").write_text(PARAMS + bomb)
-    with pytest.raises(RunError, match="params.yaml is damaged: it has aliases"):
+    with pytest.raises(RunError, match="params.yaml is damaged: .*aliases"):
         load_run("x", folder_reader(run_folder))
 
 
