@@ -45,4 +45,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted((*_ROOMS, *__all__))
+    return sorted((*_ROOMS, *__all__, "__version__"))
