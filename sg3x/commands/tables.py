@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,12 +15,11 @@ def show(what: Table | Text) -> None:
     """Prints it at its own width, in colours on a terminal.
 
     The terminal wraps what is wider than itself; rich would cut it there, and at 80 columns in a pipe. Words of a file go
-    into `Text` and through `sg3x.files.terminal.one_line`: rich's own escapes must reach the terminal.
+    into `Text` and through `sg3x.files.terminal.one_line`: rich writes past `plain_output`.
     """
     from rich.console import Console
 
-    stream = getattr(sys.stdout, "stream", sys.stdout)
-    console = Console(file=stream, markup=False, highlight=False)
+    console = Console(markup=False, highlight=False)
     widest = console.options.update(width=_ANY_WIDTH, max_width=_ANY_WIDTH)
     console.width = max(console.width, console.measure(what, options=widest).maximum)
     console.print(what, soft_wrap=True)

@@ -89,6 +89,11 @@ class _PlainStream:
         for line in lines:
             self.write(line)
 
+    @property
+    def rich_proxied_file(self) -> Any:
+        """Where rich writes its tables and help: its colours are escapes, and its texts pass through `one_line` before."""
+        return self.stream
+
     def __getattr__(self, name: str) -> Any:
         if name == "buffer":  # bytes would pass unseen; typer would write them to a terminal that is not UTF-8
             raise AttributeError(name)

@@ -126,3 +126,9 @@ def test_a_stage_interrupted_while_it_imports_is_one_line():
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
     assert done.stderr.strip() == "interrupted before the stage began: nothing was changed"
     assert done.returncode in (130, -2)
+
+
+@pytest.mark.parametrize("arguments", [["info", "--help"], ["info", PICKLE]])
+def test_colours_of_our_own_reach_a_terminal(arguments):
+    done = CliRunner().invoke(app, [str(a) for a in arguments], env={"FORCE_COLOR": "1", "TERM": "xterm"}, color=True)
+    assert "\x1b[1m" in done.output and "\\x1b" not in done.output
