@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sg3x.loading import load_discriminator, load_generator
     from sg3x.networks import on_devices
 
+__version__ = "0.1.0"
+
 _HOMES = {
     "load_discriminator": "sg3x.loading",
     "load_generator": "sg3x.loading",
@@ -26,6 +28,7 @@ __all__ = ["load_discriminator", "load_generator", "on_devices"]
 _ROOMS = (
     "config",
     "data",
+    "drawing",
     "files",
     "interop",
     "loading",
@@ -34,6 +37,7 @@ _ROOMS = (
     "ops",
     "preflight",
     "render",
+    "report",
     "training",
 )
 
@@ -47,4 +51,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted((*_ROOMS, *__all__))
+    return sorted((*_ROOMS, *__all__, "__version__"))

@@ -11,6 +11,7 @@ from pathlib import Path
 from sg3x.allocator import compute_in_calling_thread, keep_freed_memory
 from sg3x.files.compiled import remove_unfinished, replace_damaged
 from sg3x.files.lifeline import follow_parent
+from sg3x.files.terminal import plain_output
 
 RAW = Path("data/raw")
 ARRAYS = Path("data/arrays")
@@ -33,13 +34,18 @@ def main(stage: Callable[[], None], keep_memory: bool = True, saves: bool = Fals
         keep_memory: freed memory is kept from the beginning; otherwise the stage says from when on.
         saves: the stage saves what it has when it is to stop, also when its `dvc` is gone.
     """
-    follow_parent(saves)
+    with plain_output():
+        follow_parent(saves)
+        _run(stage, keep_memory)
+
+
+def _run(stage: Callable[[], None], keep_memory: bool) -> None:
     if keep_memory:
         keep_freed_memory()
     try:
         stage()
     except KeyboardInterrupt as stopped:
-        print(f"\n{stopped or 'interrupted'}", file=sys.stderr, flush=True)
+        print(f"\n{str(stopped) or 'interrupted'}", file=sys.stderr, flush=True)
         sys.exit(130)
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         if os.environ.get("SG3X_DEBUG"):

@@ -1,8 +1,12 @@
 """The public API: names by attribute, signatures as documented, networks opened from wherever they are."""
 
+import importlib.util
 import inspect
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +14,7 @@ import numpy as np
 import pytest
 
 import sg3x
+from sg3x.cli import app
 from sg3x.networks import DiscriminatorConfig, Generator, GeneratorConfig, Transform, bind, definition
 from sg3x.networks.store import save_generator
 from sg3x.training.checkpoints import save_checkpoint
@@ -50,9 +55,72 @@ def test_names_are_attributes_with_the_documented_signatures(name):
     assert bare_signature(found).startswith(SIGNATURES[name])
 
 
-def test_importing_sg3x_alone_is_enough_and_light():
-    light = "import sys, sg3x; assert not {'jax', 'flax'} & set(sys.modules)"
-    code = f"{light}; sg3x.interop.nvidia.load_pickle; sg3x.ops.upfirdn2d"
+ROOT = Path(__file__).parents[1]
+DOCS = {
+    path.name: path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+}
+
+
+def named(pattern):
+    """(page, match) of everything that the documentation names so."""
+    return sorted({(page, found) for page, text in DOCS.items() for found in re.findall(pattern, text)})
+
+
+@pytest.mark.parametrize(("page", "name"), named(r"(?<![\w./-])sg3x(?:\.[A-Za-z_]\w*)+(?![\w/])"))
+def test_what_docs_name_is_there_after_import_sg3x(page, name):
+    found = sg3x
+    for part in name.split(".")[1:]:
+        found = getattr(found, part)
+
+
+def test_docs_do_name_something():
+    assert {"sg3x.load_generator", "sg3x.metrics.equivariance"} <= {
+        name for _, name in named(r"sg3x(?:\.[A-Za-z_]\w*)+")
+    }
+
+
+@pytest.mark.parametrize(("page", "line"), named(r"(?m)^ *((?:from sg3x|import sg3x)[\w., ]*(?:import [\w, ()]+)?)"))
+def test_what_docs_import_can_be_imported(page, line):
+    exec(line, {})
+
+
+@pytest.mark.parametrize(("page", "module"), named(r"python3? -m ((?:sg3x|stages|benchmarks)[\w.]*)"))
+def test_what_docs_run_is_there(page, module):
+    assert importlib.util.find_spec(module) is not None
+
+
+@pytest.mark.parametrize(("page", "command"), named(r"(?m)(?:^|`|\$ )sg3x ([a-z][a-z-]+)"))
+def test_commands_of_the_docs_are_there(page, command):
+    assert command in {entry.name or entry.callback.__name__.replace("_", "-") for entry in app.registered_commands}
+
+
+def test_every_room_is_an_attribute():
+    rooms = {path.parent.name for path in (ROOT / "sg3x").glob("*/__init__.py")} - {"commands"}
+    assert set(sg3x._ROOMS) == rooms | {"loading"} and set(dir(sg3x)) >= rooms
+    for room in sg3x._ROOMS:
+        assert getattr(sg3x, room).__name__ == f"sg3x.{room}"
+
+
+def test_the_version_and_the_types_are_there():
+    assert re.fullmatch(r"\d+\.\d+\.\d+", sg3x.__version__) and "__version__" in dir(sg3x)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "sg3x.__version__"}
+    assert project["tool"]["setuptools"]["package-data"]["sg3x"] == ["py.typed"]
+    assert (ROOT / "sg3x" / "py.typed").is_file()
+
+
+HEAVY = ("jax", "flax", "numpy", "scipy", "matplotlib", "PIL", "dvc", "torch")
+
+
+@pytest.mark.parametrize("module", ["sg3x", "sg3x.cli"])
+def test_importing_is_light(module):
+    code = f"import sys, {module}; print(*sorted(set({HEAVY}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == []
+
+
+def test_importing_sg3x_alone_is_enough():
+    code = "import sg3x; sg3x.interop.nvidia.load_pickle; sg3x.ops.upfirdn2d"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

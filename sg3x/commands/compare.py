@@ -16,7 +16,7 @@ def compare(
     out: Annotated[Path, typer.Option("--out", "-o", help="the HTML file")] = Path("compare.html"),
 ) -> None:
     """Writes the reports of two runs (folders, git revisions, DVC experiments) side by side into one HTML file."""
-    with one_line_errors():
+    with one_line_errors(f"{a} {b}"):
         from sg3x.files.atomic import atomic_write
         from sg3x.report.compare import compare as compare_runs
 

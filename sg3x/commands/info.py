@@ -14,17 +14,19 @@ def info(
     path: Annotated[Path, typer.Argument(help="models/..., a checkpoint, or an NVIDIA .pkl")],
 ) -> None:
     """Configuration, layers (size, rate, cut-off, parameters) and totals of a network."""
-    with one_line_errors():
-        from rich.console import Console
+    with one_line_errors(path):
+        from rich.text import Text
+
+        from sg3x.commands.tables import show
+        from sg3x.files.terminal import one_line
 
         facts, generator, discriminator = _open(path)
-        console = Console()
-        console.print(_title(path, generator))
+        show(Text.assemble((one_line(str(path)), "bold"), _title(generator)))
         for name, value in facts.items():
-            console.print(f"  {name}: {value}", markup=False, highlight=False)
-        console.print(_generator_table(generator))
+            show(Text(one_line(f"  {name}: {value}")))
+        show(_generator_table(generator))
         if discriminator is not None:
-            console.print(_discriminator_table(discriminator))
+            show(_discriminator_table(discriminator))
 
 
 def _open(path: Path) -> tuple[dict[str, Any], Any, Any]:
@@ -64,11 +66,11 @@ def _open(path: Path) -> tuple[dict[str, Any], Any, Any]:
     return facts, stored.generator.config, None if stored.discriminator is None else stored.discriminator.config
 
 
-def _title(path: Path, config: Any) -> str:
+def _title(config: Any) -> str:
     kind = "R" if config.use_radial_filters else "T"
     labels = f"{config.c_dim} classes" if config.c_dim else "unconditional"
     side = config.img_resolution
-    return f"[bold]{path}[/bold]: StyleGAN3-{kind}, {side}x{side}x{config.img_channels}, {labels}"
+    return f": StyleGAN3-{kind}, {side}x{side}x{config.img_channels}, {labels}"
 
 
 def _generator_table(config: Any) -> Any:

@@ -62,16 +62,46 @@ def image_grid(
     images = _checked(images, (4,))
     if len(images) == 0 or columns < 1:
         raise ValueError(f"a grid of {len(images)} images in {columns} columns; allowed are 1 and more of both")
-    tiles = [enlarge(image, enlarge_to) for image in images]
-    height, width, channels = tiles[0].shape
-    gap = max(1, height // 32) if gap is None else gap
-    rows = -(-len(tiles) // columns)
-    canvas = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, channels), _WHITE, np.uint8)
-    for index, tile in enumerate(tiles):
-        row, column = divmod(index, columns)
+    grid = Grid(len(images), columns, enlarge_to=enlarge_to, gap=gap)
+    for image in images:
+        grid.add(image)
+    return grid.finish()
+
+
+class Grid:
+    """`image_grid` picture by picture: nothing but the grid itself is held.
+
+    A place that no picture is added to stays white.
+    """
+
+    def __init__(self, count: int, columns: int, *, enlarge_to: int | None = None, gap: int | None = None) -> None:
+        self._count, self._columns, self._enlarge_to, self._gap = count, columns, enlarge_to, gap
+        self._canvas: np.ndarray | None = None
+        self._next = 0
+
+    def add(self, image: np.ndarray, place: int | None = None) -> None:
+        """Puts uint8[H, W, C] at `place`, counted in rows from 0; None: after the one before."""
+        tile = enlarge(image, self._enlarge_to)
+        height, width, channels = tile.shape
+        if self._canvas is None:
+            self._gap = max(1, height // 32) if self._gap is None else self._gap
+            rows = -(-self._count // self._columns)
+            shape = (
+                rows * (height + self._gap) + self._gap, self._columns * (width + self._gap) + self._gap, channels,
+            )  # fmt: skip
+            self._canvas = np.full(shape, _WHITE, np.uint8)
+        gap = self._gap or 0
+        place = self._next if place is None else place
+        row, column = divmod(place, self._columns)
         top, left = gap + row * (height + gap), gap + column * (width + gap)
-        canvas[top : top + height, left : left + width] = tile
-    return canvas
+        self._canvas[top : top + height, left : left + width] = tile
+        self._next = place + 1
+
+    def finish(self) -> np.ndarray:
+        """uint8[H, W, C]."""
+        if self._canvas is None:
+            raise ValueError("a grid without a picture; allowed is at least one")
+        return self._canvas
 
 
 def _checked(image: np.ndarray, dimensions: tuple[int, ...]) -> np.ndarray:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ruamel.yaml import YAML, YAMLError
-
 from sg3x.report.page import page
-from sg3x.report.run import Run, RunError, folder_reader, git, load_run, revision_reader
+from sg3x.report.run import Run, RunError, folder_reader, git, load_run, parsed, revision_reader
 
 _MD5_OF = ("data/arrays", "data/reference", "checkpoints/", "models/generator")
 
@@ -22,13 +20,26 @@ def compare(a: str, b: str, repository: Path) -> str:
     Raises:
         RunError: if one is neither, or has no results.
     """
-    runs = [open_run(name, repository) for name in (a, b)]
+    project = find_project(repository)
+    runs = [open_run(name, project, project if name == "." else None) for name in (a, b)]
     return page(runs, title=f"{a} and {b}")
 
 
-def open_run(name: str, repository: Path) -> Run:
-    """The run called `name`, with what only git and DVC know of it."""
-    folder = Path(name)
+def find_project(folder: Path) -> Path:
+    """The nearest folder above (or `folder` itself) with a params.yaml, as `dvc` finds its own; else `folder`."""
+    places = (folder.absolute(), *folder.absolute().parents)
+    return next((place for place in places if (place / "params.yaml").is_file()), folder)
+
+
+def open_run(name: str, repository: Path, folder: Path | None = None) -> Run:
+    """The run called `name`, with what only git and DVC know of it.
+
+    Args:
+        name: as the user calls it.
+        repository: the project's root, where git looks it up.
+        folder: the folder of that name, where it is another path: `.` in a subfolder of the project.
+    """
+    folder = Path(name) if folder is None else folder
     if (folder / "params.yaml").is_file():
         read = folder_reader(folder)
         head = git(folder, "rev-parse", "--short", "HEAD")
@@ -37,7 +48,7 @@ def open_run(name: str, repository: Path) -> Run:
         found = find_revision(name, repository)
         read = revision_reader(repository, found)
         commit = [("git commit", found)]
-    return load_run(name, read, commit + _md5s(read("dvc.lock")))
+    return load_run(name, read, commit + _md5s(name, read("dvc.lock")))
 
 
 def find_revision(name: str, repository: Path) -> str:
@@ -64,15 +75,20 @@ def find_revision(name: str, repository: Path) -> str:
     )
 
 
-def _md5s(lock: bytes | None) -> list[tuple[str, str]]:
+def _md5s(name: str, lock: bytes | None) -> list[tuple[str, str]]:
     """DVC's md5 sums of data, checkpoints and model, from dvc.lock."""
     if lock is None:
         return []
+    stages = parsed(name, "dvc.lock", lock).get("stages", {})
     try:
-        stages = YAML(typ="safe", pure=True).load(lock.decode())["stages"]
-        outs = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", []) if "md5" in out}
-    except (YAMLError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"dvc.lock is damaged: {error}") from error
+        outs = {
+            str(out["path"]): str(out["md5"])
+            for stage in stages.values()
+            for out in stage.get("outs", [])
+            if "md5" in out
+        }
+    except (AttributeError, KeyError, TypeError) as error:
+        raise RunError(f"{name}: dvc.lock is damaged: its stages have no outs with paths") from error
     return [
         (f"{path}, DVC's md5", md5)
         for path, md5 in outs.items()

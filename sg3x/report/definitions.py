@@ -30,6 +30,13 @@ class Metric:
     alike: tuple[str, ...] = DATA + FEATURES
     count: str = "num_fake"
 
+    @property
+    def aim(self) -> str:
+        """Which values are good, in words."""
+        if self.better in ("lower", "higher"):
+            return f"{self.better} is better"
+        return f"best {self.better}" if "near" in self.better else self.better
+
 
 def _pair(key: str, label: str, better: str, meaning: str) -> tuple[Metric, Metric]:
     """The number on Inception's features and that on random ones: two numbers, with two names, in two rows."""

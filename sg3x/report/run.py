@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml.tokens import AliasToken
 
 from sg3x.files.nested import flat
 from sg3x.report.figures import FIGURES
@@ -48,23 +49,58 @@ class Run:
     provenance: list[tuple[str, str]] = field(default_factory=list)
 
 
+def words(value: object) -> str:
+    """A value of a run's files as text; booleans as YAML has them."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def load_run(name: str, read: Read, provenance: list[tuple[str, str]] | None = None) -> Run:
     """The run whose files `read` gives.
 
     Raises:
         RunError: if there is no params.yaml or no results/metrics.json, or one is damaged.
     """
-    try:
-        values = YAML(typ="safe", pure=True).load(_required(name, "params.yaml", read).decode())
-        metrics = json.loads(_required(name, "results/metrics.json", read))
-        segments = _segments(values.get("segments", {}), read)
-        start = json.loads(read("results/segments/0.json") or "{}")
-    except (YAMLError, ValueError, AttributeError) as error:
-        if isinstance(error, RunError):
-            raise
-        raise RunError(f"{name}: params.yaml or a file in results/ is damaged: {error}") from error
+    params = parsed(name, "params.yaml", _required(name, "params.yaml", read))
+    metrics = parsed(name, "results/metrics.json", _required(name, "results/metrics.json", read))
+    segments = _segments(name, params.get("segments", {}), read)
+    start_file = "results/segments/0.json"
+    content = read(start_file)
+    start = {} if content is None else parsed(name, start_file, content)
     pictures = {figure.path: content for figure in FIGURES if (content := read(figure.path)) is not None}
-    return Run(name, metrics, segments, flat(values), pictures, start, provenance or [])
+    return Run(name, metrics, segments, flat(params), pictures, start, provenance or [])
+
+
+def parsed(name: str, path: str, content: bytes) -> dict[str, Any]:
+    """The keys and values of a YAML or JSON file of a run.
+
+    Raises:
+        RunError: not UTF-8, neither YAML nor JSON, nested too deeply, or no keys and values; the message names the file.
+    """
+    try:
+        text = content.decode()
+        values = json.loads(text) if path.endswith(".json") else _yaml(text)
+        repr(values)  # what is nested too deeply to be shown is found here
+    except UnicodeDecodeError as error:
+        raise RunError(f"{name}: {path} is damaged: not UTF-8 at byte {error.start}") from error
+    except RecursionError as error:
+        raise RunError(f"{name}: {path} is damaged: nested too deeply") from error
+    except (YAMLError, ValueError) as error:
+        raise RunError(f"{name}: {path} is damaged: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise RunError(f"{name}: {path} is damaged: it must hold keys and values, and is {_kind(values)}")
+    return {str(key): value for key, value in values.items()}
+
+
+def _yaml(text: str) -> Any:
+    """Values of YAML without aliases: a few lines of them stand for more values than a machine holds."""
+    reader = YAML(typ="safe", pure=True)
+    if "*" in text and any(isinstance(token, AliasToken) for token in reader.scan(text)):
+        raise ValueError("it has aliases (*name): write the values out")
+    return reader.load(text)
+
+
+def _kind(values: object) -> str:
+    return "empty" if values is None else f"a {type(values).__name__}"
 
 
 def _required(name: str, path: str, read: Read) -> bytes:
@@ -74,12 +110,15 @@ def _required(name: str, path: str, read: Read) -> bytes:
     return content
 
 
-def _segments(chain: dict[str, int], read: Read) -> list[dict[str, Any]]:
+def _segments(name: str, chain: Any, read: Read) -> list[dict[str, Any]]:
+    if not isinstance(chain, dict) or not all(str(end).isascii() and str(end).isdigit() for end in chain):
+        raise RunError(f"{name}: params.yaml is damaged: segments must be ends and starts in kimg, as {{'100': 0}}")
     found = []
     for end in sorted(chain, key=int):
-        content = read(f"results/segments/{end}.json")
-        scores = {} if content is None else json.loads(content)
-        found.append({"end": end, "start": chain[end], **scores})
+        path = f"results/segments/{end}.json"
+        content = read(path)
+        scores = {} if content is None else parsed(name, path, content)
+        found.append({**scores, "end": end, "start": chain[end]})
     return found
 
 

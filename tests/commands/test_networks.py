@@ -107,6 +107,12 @@ def test_style_mixing_takes_the_layers_named(imported, tmp_path):
         (["--seeds", "1", "--translate", "1"], "two numbers"),
         (["--seeds", "1", "--mix", "2", "--styles", "40"], "layers lie in 0..15"),
         (["--seeds", "1", "--cutoff", "-2", "--trunc", "0.5"], "truncation_cutoff=-2"),
+        (["--seeds", "1", "--mix", "2", "--grid", "1x1"], "--grid 1x1 with --mix"),
+        (["--seeds", "1", "--styles", "0-6"], "--styles 0-6 without --mix"),
+        (["--seeds", "1", "--cutoff", "4"], "--cutoff 4 without --trunc"),
+        (["--seeds", "1", "--rotate", "inf"], "rotate=inf"),
+        (["--seeds", "1", "--translate", "nan,0"], "two numbers"),
+        (["--seeds", "1", "--batch", "0"], "batch=0"),
     ],
 )
 def test_generate_names_what_cannot_be(imported, tmp_path, arguments, named):
