@@ -18,6 +18,7 @@ from sg3x.training.loop import Segment, run_segment
 from sg3x.training.options import train_config
 from sg3x.training.processes import is_first, join
 from sg3x.training.scratch import code_fingerprint
+from sg3x.training.voice import unbroken_output
 from stages.common import (
     ARRAYS,
     CHECKPOINTS,
@@ -99,4 +100,5 @@ def open_gauge(images: np.ndarray, fingerprint: str) -> DuringTraining | None:
 
 
 if __name__ == "__main__":
-    main(train, keep_memory=False)
+    with unbroken_output():
+        main(train, keep_memory=False)

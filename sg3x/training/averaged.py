@@ -7,9 +7,8 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from sg3x.networks import GeneratorConfig
 from sg3x.networks.model import Generator
-from sg3x.training.checkpoints import History, load_checkpoint
+from sg3x.training.checkpoints import History, load_checkpoint, network_configs
 
 
 def load_averaged(path: Path) -> tuple[Generator, dict[str, Any], History]:
@@ -17,4 +16,4 @@ def load_averaged(path: Path) -> tuple[Generator, dict[str, Any], History]:
     state, meta, history = load_checkpoint(path)
     params = {name: jnp.asarray(x) for name, x in state["g_ema"].items()}
     buffers = {name: jnp.asarray(x) for name, x in state["g_buffers"].items()}
-    return Generator(GeneratorConfig.from_dict(meta["generator"]), params, buffers), meta, history
+    return Generator(network_configs(path, meta)[0], params, buffers), meta, history

@@ -64,7 +64,7 @@ class Segment:
         """Everything that decides the result."""
         devices = {} if self.deterministic else {"devices": jax.device_count()}
         return {
-            **self.identity, "parent": checkpoints.hash_file(self.parent / "manifest.json"),
+            **self.identity, "parent": checkpoints.identity(self.parent),
             "segment": f"{self.parent.name} to {self.end_kimg}", "device": jax.devices()[0].device_kind, **devices,
             **{name: version(name) for name in LIBRARIES}, **{name: os.environ.get(name) for name in FORMULATIONS},
         }  # fmt: skip

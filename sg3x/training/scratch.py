@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import shutil
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from sg3x.files.atomic import atomic_write
+from sg3x.files.atomic import atomic_write, remove
 from sg3x.files.fingerprint import hash_file
 from sg3x.files.nested import flat
+from sg3x.training.intact import CheckpointError, read_object
 
 IDENTITY = "identity.json"
+_CHECKPOINT = re.compile(r"nimg-(\d{12})")
 
 
 def code_fingerprint(root: Path, places: Iterable[str]) -> str:
@@ -39,6 +41,22 @@ def write_identity(scratch: Path, identity: dict[str, Any]) -> None:
     atomic_write(scratch / IDENTITY, text.encode() + b"\n")
 
 
+def checkpoint_path(scratch: Path, nimg: int) -> Path:
+    """Where the progress checkpoint of this image counter lives."""
+    return scratch / f"nimg-{nimg:012d}"
+
+
+def nimg_of(path: Path) -> int | None:
+    """The image counter that a progress checkpoint's name says. None: it is none, whatever else lies there."""
+    match = _CHECKPOINT.fullmatch(path.name)
+    return int(match[1]) if match and path.name.isascii() else None
+
+
+def progress_checkpoints(scratch: Path) -> list[Path]:
+    """Progress checkpoints in `scratch`, the newest last; what else lies there is left out."""
+    return sorted(path for path in scratch.glob("nimg-*") if nimg_of(path) is not None)
+
+
 def leftovers(root: Path, scratch: Path, identity: dict[str, Any]) -> list[str]:
     """One sentence for each other scratch directory that holds progress of this segment: how far, and what differs."""
     mine, found = flat(json.loads(json.dumps(identity, default=str))), []
@@ -46,16 +64,16 @@ def leftovers(root: Path, scratch: Path, identity: dict[str, Any]) -> list[str]:
         if other.parent == scratch or other.parent.name.startswith("."):  # the second: being removed
             continue
         try:
-            theirs = flat(json.loads(other.read_text()))
-        except (OSError, ValueError, AttributeError):  # the last: no object
+            theirs = flat(read_object(other))
+        except (CheckpointError, RecursionError):
             continue
-        newest = max((p.name for p in other.parent.glob("nimg-*")), default=None)
-        if newest is None or theirs.get("segment") != mine.get("segment"):
+        saved = progress_checkpoints(other.parent)
+        if not saved or theirs.get("segment") != mine.get("segment"):
             continue
         changed = [key for key in sorted(mine.keys() | theirs.keys()) if mine.get(key) != theirs.get(key)]
         said = ", ".join(_difference(key, theirs.get(key), mine.get(key)) for key in changed)
         found.append(
-            f"{other.parent} holds {int(newest.removeprefix('nimg-')) / 1000:.3f} kimg of this segment and is not used: {said}. "
+            f"{other.parent} holds {(nimg_of(saved[-1]) or 0) / 1000:.3f} kimg of this segment and is not used: {said}. "
             "Change that back to go on from it, or delete it"
         )
     return found
@@ -68,9 +86,10 @@ def _difference(key: str, theirs: Any, mine: Any) -> str:
 
 
 def discard(folder: Path) -> None:
-    """Removes a folder that may be looked at: renamed first, so that a kill leaves no half of it under its name."""
+    """Removes a folder, or a file, that may be looked at: renamed first, so that a kill leaves no half of it under its name."""
     going = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(going, ignore_errors=True)  # what a killed run left there
+    with contextlib.suppress(OSError):
+        remove(going)  # what a killed run left there
     with contextlib.suppress(OSError):
         folder.rename(going)
-        shutil.rmtree(going, ignore_errors=True)
+        remove(going)

@@ -11,7 +11,7 @@ import numpy as np
 from sg3x.files.fingerprint import hash_tree
 from sg3x.networks import DiscriminatorConfig, GeneratorConfig
 from sg3x.networks.store import CONFIG, load_networks
-from sg3x.training.checkpoints import CheckpointError, check_config, load_checkpoint
+from sg3x.training.checkpoints import CheckpointError, check_config, load_checkpoint, network_configs
 from sg3x.training.state import State, init_state
 
 # What is taken over. Everything else (optimisers, ADA's p, counters, statistics) begins anew, as NVIDIA's --resume does.
@@ -33,7 +33,10 @@ def start_from(
     path = Path(path)
     if (path / "manifest.json").exists():
         saved, meta, _ = load_checkpoint(path)
-        theirs = {name: meta[name] for name in ("generator", "discriminator")}
+        theirs = {
+            name: config.to_dict()
+            for name, config in zip(("generator", "discriminator"), network_configs(path, meta), strict=True)
+        }
         found = {part: saved[part] for part in PARTS}
     elif (path / CONFIG).exists():
         theirs, found = _from_directory(path)
