@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sg3x.allocator import compute_in_calling_thread, keep_freed_memory
+from sg3x.files.environment import check_environment
 
 RAW = Path("data/raw")
 ARRAYS = Path("data/arrays")
@@ -32,6 +33,7 @@ def main(stage: Callable[[], None], keep_memory: bool = True) -> None:
     if keep_memory:
         keep_freed_memory()
     try:
+        check_environment()
         stage()
     except KeyboardInterrupt as stopped:
         print(f"\n{stopped or 'interrupted'}", file=sys.stderr, flush=True)

@@ -31,6 +31,7 @@ def start_from(
             that differs is listed.
     """
     path = Path(path)
+    ours = {"generator": generator.to_dict(), "discriminator": discriminator.to_dict()}
     if (path / "manifest.json").exists():
         saved, meta, _ = load_checkpoint(path)
         theirs = {
@@ -45,7 +46,6 @@ def start_from(
             f"init.from={str(path)!r} is neither a directory of sg3x import-nvidia nor a checkpoint"
             + (": run sg3x import-nvidia on it first" if path.suffix == ".pkl" else "")
         )
-    ours = {"generator": generator.to_dict(), "discriminator": discriminator.to_dict()}
     _check_unconditional(path, theirs)
     check_config(path, theirs, ours)
     for name, network in ours.items():
