@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from sg3x.files.atomic import atomic_write, remove
+from sg3x.files.atomic import atomic_folder, atomic_write, remove
 from sg3x.files.fingerprint import hash_file
 from sg3x.files.nested import flat
-from sg3x.training.intact import CheckpointError, read_object
+from sg3x.training.intact import MANIFEST, CheckpointError, read_object
 
 IDENTITY = "identity.json"
+FINISHED = "finished.json"
 _CHECKPOINT = re.compile(r"nimg-(\d{12})")
 
 
@@ -68,7 +71,7 @@ def leftovers(root: Path, scratch: Path, identity: dict[str, Any]) -> list[str]:
         except (CheckpointError, RecursionError):
             continue
         saved = progress_checkpoints(other.parent)
-        if not saved or theirs.get("segment") != mine.get("segment"):
+        if not saved or (other.parent / FINISHED).exists() or theirs.get("segment") != mine.get("segment"):
             continue
         changed = [key for key in sorted(mine.keys() | theirs.keys()) if mine.get(key) != theirs.get(key)]
         said = ", ".join(_difference(key, theirs.get(key), mine.get(key)) for key in changed)
@@ -83,6 +86,41 @@ def _difference(key: str, theirs: Any, mine: Any) -> str:
     if key in ("code", "data", "parent"):
         return {"code": "the code", "data": "the data", "parent": "the parent checkpoint"}[key] + " changed"
     return f"{key.removeprefix('params.')} was {theirs} there and is {mine} now"
+
+
+def copy_checkpoint(source: Path, place: Path) -> None:
+    """Puts a checkpoint at a second place; on the same file system it takes no room there."""
+    with atomic_folder(place) as part:
+        shutil.copytree(source, part, copy_function=_link_or_copy, dirs_exist_ok=True)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)  # nothing of ours writes into a file that is there: see files.atomic
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def keep_finished(scratch: Path, out: Path, nimg: int) -> None:
+    """Keeps a segment's result until DVC has it: DVC removes an output before it runs the stage again.
+
+    Should there be no room in DVC's cache, say, the next trainer with the same fingerprint takes the result over.
+    """
+    place = checkpoint_path(scratch, nimg)
+    copy_checkpoint(out, place)
+    atomic_write(scratch / FINISHED, json.dumps({"checkpoint": hash_file(out / MANIFEST)}).encode() + b"\n")
+
+
+def give_up_finished(root: Path, checkpoint: Path) -> None:
+    """Removes what was kept of the segment that ended in `checkpoint`; for stages that DVC gave it to, so that DVC has it."""
+    try:
+        mine = hash_file(checkpoint / MANIFEST)
+    except OSError:
+        return  # the stage will say so
+    for note in root.glob(f"[!.]*/{FINISHED}"):
+        with contextlib.suppress(CheckpointError):
+            if read_object(note).get("checkpoint") == mine:
+                discard(note.parent)
 
 
 def discard(folder: Path) -> None:
