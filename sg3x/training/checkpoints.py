@@ -12,7 +12,7 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +34,7 @@ FORMAT = 1
 FREE_KEYS = ("magnitude_ema_beta", "activation_dtype", "num_fp16_res", "w_avg_beta", "conv_clamp")
 
 History = Rows
+Config = TypeVar("Config", GeneratorConfig, DiscriminatorConfig)
 
 
 def save_checkpoint(path: Path, state: State, meta: dict[str, Any], history: History) -> None:
@@ -91,16 +92,18 @@ def identity(path: Path) -> str:
 
 def network_configs(path: Path, meta: dict[str, Any]) -> tuple[GeneratorConfig, DiscriminatorConfig]:
     """The networks that a checkpoint's meta.json describes, within the limits of the configurations."""
-    found = []
-    for name, kind in (("generator", GeneratorConfig), ("discriminator", DiscriminatorConfig)):
-        values = meta.get(name)
-        if not isinstance(values, dict):
-            raise CheckpointError(f"{path}/meta.json has no {name}")
-        try:
-            found.append(kind.from_dict(values))
-        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError) as error:
-            raise CheckpointError(f"{path}/meta.json has no valid {name}: {error}") from None
-    return found[0], found[1]
+    generator = _network_config(path, meta, "generator", GeneratorConfig)
+    return generator, _network_config(path, meta, "discriminator", DiscriminatorConfig)
+
+
+def _network_config(path: Path, meta: dict[str, Any], name: str, kind: type[Config]) -> Config:
+    values = meta.get(name)
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path}/meta.json has no {name}")
+    try:
+        return kind.from_dict(values)
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise CheckpointError(f"{path}/meta.json has no valid {name}: {error}") from None
 
 
 def load_checkpoint(path: Path, template: State | None = None) -> tuple[State, dict[str, Any], History]:

@@ -9,7 +9,7 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from sg3x.files.fingerprint import hash_file
 
@@ -96,5 +96,5 @@ def check_arrays(folder: Path) -> None:
             raise CheckpointError(f"{file} is damaged: {pieces} pieces by its shape {shape}, {there} files are there")
 
 
-def _lengths(value: Any) -> bool:
+def _lengths(value: Any) -> TypeGuard[list[int]]:
     return isinstance(value, list) and all(type(n) is int and n >= 0 for n in value)

@@ -34,10 +34,8 @@ def start_from(
     ours = {"generator": generator.to_dict(), "discriminator": discriminator.to_dict()}
     if (path / "manifest.json").exists():
         saved, meta, _ = load_checkpoint(path)
-        theirs = {
-            name: config.to_dict()
-            for name, config in zip(("generator", "discriminator"), network_configs(path, meta), strict=True)
-        }
+        networks = network_configs(path, meta)
+        theirs = {"generator": networks[0].to_dict(), "discriminator": networks[1].to_dict()}
         found = {part: saved[part] for part in PARTS}
     elif (path / CONFIG).exists():
         theirs, found = _from_directory(path)

@@ -65,7 +65,7 @@ def unbroken_output(when_closed: Callable[[], object] | None = None) -> Iterator
     """Inside the block, writing to stdout or stderr never fails; `when_closed` is told that stdout's reader went away."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (
-        stream if stream is None or isinstance(stream, Voice) else Voice(stream)  # type: ignore[assignment]
+        stream if stream is None or isinstance(stream, Voice) else Voice(stream)
         for stream in before
     )
     voice, heard = sys.stdout, None

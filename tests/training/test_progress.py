@@ -131,11 +131,8 @@ def test_stray_files_are_left_alone(progress, stray, make):
     progress.save(state(16), 16, HISTORY, wait=True)
     assert (progress.scratch / stray).exists()
     progress.scratch.joinpath("identity.json").write_text('{"segment": "a"}')
-    (note,) = (
-        n
-        for n in leftovers(progress.scratch.parent, Path("other"), {"segment": "a", "seed": 1})
-        if str(progress.scratch) in n
-    )
+    notes = leftovers(progress.scratch.parent, Path("other"), {"segment": "a", "seed": 1})
+    (note,) = [note for note in notes if str(progress.scratch) in note]
     assert "holds 0.016 kimg" in note
 
 
