@@ -150,20 +150,29 @@ def test_a_grid_needs_the_averaged_generator_only(tmp_path):
     assert grid.shape == (64, 128, 3) and (tmp_path / "000000.008.png").exists()
 
 
-def test_a_finished_result_that_dvc_could_not_keep_is_taken_over(segment, undisturbed, tmp_path, monkeypatch, capsys):
+def test_a_finished_result_that_dvc_could_not_keep_is_taken_over(segment, tmp_path, monkeypatch, capsys):
     """DVC, whose cache had no room, removes the output and runs the stage again; what it has it gives to the next stage."""
-    again = replace(segment, out=tmp_path / "1", quality=tmp_path / "quality" / "1.tsv")
+    ended, meta = (
+        {**init_state(G, D, 0), "nimg": np.int32(1000)},
+        {"generator": G.to_dict(), "discriminator": D.to_dict()},
+    )
+    again = replace(
+        segment, out=tmp_path / "1", scratch_root=tmp_path / "scratch", quality=tmp_path / "quality" / "1.tsv"
+    )
+    save_checkpoint(again.out, ended, {**meta, "nimg": 1000}, [])
+    before = hash_tree(again.out)
+    again.scratch().mkdir(parents=True)
+    keep_finished(again.scratch(), again.out, 1000)
     monkeypatch.setattr(loop, "make_programs", None)  # nothing is compiled
-    run_segment(CONFIG, again, PICTURES, "data")
-    assert hash_tree(again.out) == undisturbed and again.quality.read_text() == "kimg\n"
-    assert "taken over" in capsys.readouterr().out
-    shutil.rmtree(again.out)
-    run_segment(CONFIG, again, PICTURES, "data")
-    assert hash_tree(again.out) == undisturbed, "as often as it takes"
-    monkeypatch.setattr(loop, "from_first", lambda make: (make(), 1 / 0))
-    with pytest.raises(ZeroDivisionError):  # the next segment has begun
-        run_segment(CONFIG, replace(segment, parent=again.out, out=tmp_path / "2", end_kimg=2), PICTURES, "data")
-    assert not segment.scratch().exists()
+    for _ in range(2):  # as often as it takes
+        shutil.rmtree(again.out)
+        run_segment(CONFIG, again, PICTURES, "data")
+        assert hash_tree(again.out) == before and again.quality.read_text() == "kimg\n"
+        assert "taken over" in capsys.readouterr().out
+    following = replace(again, parent=again.out, out=tmp_path / "2", end_kimg=2)
+    with pytest.raises(TypeError):  # it has begun: no programs here
+        run_segment(CONFIG, following, PICTURES, "data")
+    assert not again.scratch().exists() and following.scratch().exists()
 
 
 def test_only_what_ended_in_this_checkpoint_is_given_up(segment, tmp_path):
