@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from sg3x.files.fingerprint import hash_file
 from sg3x.training import checkpoints, schedule
 from sg3x.training.problems import TrainingError
 from sg3x.training.progress import Progress
@@ -226,3 +227,26 @@ def test_due_by_the_clock_stays_due_until_done(monkeypatch):
 def test_meta_says_where_it_is(progress):
     progress.save(state(8), 8, HISTORY, wait=True)
     assert json.loads((progress.scratch / "nimg-000000000008" / "meta.json").read_text())["nimg"] == 8
+
+
+# A stranger's checkpoint, whose manifest agrees with its files: what an array's header says, or a file that is not there.
+HEADERS = [
+    ({"shape": [10**12], "chunks": [10**12]}, "w'.*saved"),
+    ({"shape": [10**12], "chunks": [5]}, "pieces by its shape"),
+    ({"chunks": [10**12]}, "chunks"),
+    ({"chunks": [0]}, "chunks"),
+    ({"shape": "5"}, "shape '5'"),
+    ({"dtype": "<f8"}, "w'.*saved"),
+]
+
+
+@pytest.mark.parametrize("header, said", HEADERS)
+def test_a_header_is_not_believed(progress, header, said):
+    progress.save(state(8), 8, HISTORY, wait=True)
+    (path,) = progress.scratch.glob("nimg-*")
+    file = path / "state" / "w" / ".zarray"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **header}))
+    manifest = json.loads((path / "manifest.json").read_text())
+    (path / "manifest.json").write_text(json.dumps({**manifest, "state/w/.zarray": hash_file(file)}))
+    with pytest.raises(checkpoints.CheckpointError, match=said):
+        checkpoints.load_checkpoint(path, state(0))
