@@ -66,10 +66,15 @@ class Bench:
             self._run(*self.train)
             self.typical = time.monotonic() - started
             hashes.add(hash_tree(self.out))
-            shutil.rmtree(self.out)
+            self._forget()
         if len(hashes) != 1:
             raise RuntimeError("two undisturbed runs differ: nothing to compare with")
         return hashes.pop()
+
+    def _forget(self) -> None:
+        """Removes the segment's output, and what scratch keeps of it: the next run would take that over."""
+        shutil.rmtree(self.out)
+        shutil.rmtree(self.folder / "scratch", ignore_errors=True)
 
     def killed_segment(self, tally: Counter[str], deadline: float) -> tuple[str, int]:
         """Kills until the segment ends all the same: (its hash, how often). Raises when it cannot go on."""
@@ -80,7 +85,7 @@ class Bench:
             kills += struck
             if done:
                 digest = hash_tree(self.out)
-                shutil.rmtree(self.out)
+                self._forget()
                 return digest, kills
         raise RuntimeError("200 attempts, and the segment has not ended")
 

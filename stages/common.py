@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sg3x.allocator import compute_in_calling_thread, keep_freed_memory
 from sg3x.files.compiled import remove_unfinished, replace_damaged
+from sg3x.files.environment import check_environment
 from sg3x.files.lifeline import follow_parent
 from sg3x.files.terminal import plain_output
 
@@ -43,14 +44,15 @@ def _run(stage: Callable[[], None], keep_memory: bool) -> None:
     if keep_memory:
         keep_freed_memory()
     try:
+        check_environment()
         stage()
     except KeyboardInterrupt as stopped:
         print(f"\n{str(stopped) or 'interrupted'}", file=sys.stderr, flush=True)
         sys.exit(130)
-    except (ValueError, OSError, RuntimeError, ImportError) as error:
+    except (ValueError, OSError, RuntimeError, ImportError, MemoryError) as error:
         if os.environ.get("SG3X_DEBUG"):
             raise
-        print(f"\nerror: {error}", file=sys.stderr, flush=True)
+        print(f"\nerror: {str(error) or type(error).__name__}", file=sys.stderr, flush=True)
         sys.exit(1)
 
 

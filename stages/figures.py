@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sg3x.config import stage_params
+from sg3x.config.seeds import LOOP_SEEDS, LOOPS, MIXED_SEEDS
 from sg3x.data.prepare import load_arrays
 from sg3x.drawing.pictures import draw
 from sg3x.drawing.plain import PlainGenerator
@@ -23,7 +24,7 @@ from stages.common import ARRAYS, FIGURES, MODEL, RESULTS, main, set_up_jax
 _SHEETS = ("truncation.png", "mixing.png", "walks.mp4", "sticking.png", "motion.mp4", "spectrum.png", "neighbours.png")
 MADE = Made("what the figures stage wrote", _SHEETS)
 _STICKING_SIZE = 256  # one line of pixels per step: fewer would not show the stripes
-_LOOPS, _LOOP_COLUMNS, _LOOP_SEEDS = 8, 4, 3
+_LOOP_COLUMNS = 4
 
 
 def figures() -> None:
@@ -36,10 +37,10 @@ def figures() -> None:
     with atomic_folder(FIGURES, MADE) as folder:
         save_png(folder / "truncation.png", truncation_sheet(generator, seeds, **look))
         half = -(-len(seeds) // 2)
-        rows, columns = seeds[:half], [seed + 100 for seed in seeds]
+        rows, columns = seeds[:half], [seed + MIXED_SEEDS for seed in seeds]
         mixed = mixing_sheet(generator, rows, columns, truncation_psi=params.truncation_psi, **look)
         save_png(folder / "mixing.png", mixed)
-        loops = [[seeds[0] + _LOOP_SEEDS * i + j for j in range(_LOOP_SEEDS)] for i in range(_LOOPS)]
+        loops = [[seeds[0] + LOOP_SEEDS * i + j for j in range(LOOP_SEEDS)] for i in range(LOOPS)]
         film = walk_grid(
             generator, loops, frames=params.frames, columns=_LOOP_COLUMNS, truncation_psi=params.truncation_psi, **look
         )

@@ -10,7 +10,8 @@ from sg3x.metrics.evaluate import Scoring, score_generator
 from sg3x.render.images import save_png
 from sg3x.render.sampling import sample_grid
 from sg3x.training.checkpoints import load_averaged
-from stages.common import CHECKPOINTS, DOWNLOADS, QUALITY, REFERENCE, RESULTS, main, progress, set_up_jax
+from sg3x.training.scratch import give_up_finished
+from stages.common import CHECKPOINTS, DOWNLOADS, QUALITY, REFERENCE, RESULTS, SCRATCH, main, progress, set_up_jax
 
 
 def score() -> None:
@@ -19,6 +20,7 @@ def score() -> None:
     kimg = arguments.parse_args().kimg
     params = stage_params("score")
     set_up_jax()
+    give_up_finished(SCRATCH, CHECKPOINTS / kimg)  # DVC has it, or this stage would not run
     generator, meta, _ = load_averaged(CHECKPOINTS / kimg)
     evaluate, features = params.evaluate, params.features
     scoring = Scoring.open(

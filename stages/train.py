@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +11,14 @@ import numpy as np
 from sg3x.allocator import keep_freed_memory
 from sg3x.config import load_params, stage_params
 from sg3x.data.prepare import load_arrays
+from sg3x.files.environment import checkpoint_minutes
 from sg3x.training.defaults import describe, resolve
 from sg3x.training.launch import launch
 from sg3x.training.loop import Segment, run_segment
 from sg3x.training.options import train_config
 from sg3x.training.processes import is_first, join
 from sg3x.training.scratch import code_fingerprint
+from sg3x.training.voice import unbroken_output
 from stages.common import (
     ARRAYS,
     CHECKPOINTS,
@@ -51,7 +52,6 @@ def train() -> None:
     params = stage_params("train")
     set_up_jax()
     images, facts = load_arrays(ARRAYS)
-    minutes = os.environ.get("SG3X_CHECKPOINT_MINUTES")
     segment = Segment(
         parent=CHECKPOINTS / given.start,
         out=CHECKPOINTS / given.end,
@@ -65,7 +65,7 @@ def train() -> None:
         },
         batch_per_device=params.batch_per_device,
         deterministic=params.deterministic,
-        checkpoint_minutes=float(minutes) if minutes else run.checkpoint_minutes,
+        checkpoint_minutes=checkpoint_minutes(run.checkpoint_minutes),
         checkpoint_kimg=run.checkpoint_kimg,
         snapshot_kimg=run.snapshot_kimg,
         tensorboard=run.tensorboard,
@@ -99,4 +99,5 @@ def open_gauge(images: np.ndarray, fingerprint: str) -> DuringTraining | None:
 
 
 if __name__ == "__main__":
-    main(train, keep_memory=False, saves=True)
+    with unbroken_output():
+        main(train, keep_memory=False, saves=True)

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
 from pydantic_core import PydanticCustomError
 
+from sg3x.config.seeds import check_seeds
+
 PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -231,6 +233,11 @@ class Params(Section):
     @model_validator(mode="after")
     def _segments_chain(self) -> Params:
         check_segments(self.segments, self.total_kimg)
+        return self
+
+    @model_validator(mode="after")
+    def _seeds_exist(self) -> Params:
+        check_seeds(self)
         return self
 
     @model_validator(mode="after")

@@ -26,7 +26,7 @@ from sg3x.networks import Generator
 Flat = dict[str, float | int | str]
 _FEW_FOR_MANIFOLDS = 1000  # below this, precision, recall, density and coverage move with the count
 LEAST_SAMPLES = 4  # precision and recall reach to the 3rd neighbour,
-_LEAST_PICTURES = 6  # coverage to the 5th
+LEAST_PICTURES = 6  # coverage to the 5th
 _SMALLEST_ROTATED = 32  # pixels
 _SHOWN = 6  # samples on each half of the sheet of nearest neighbours
 _NEIGHBOURS = 3  # training images beside each
@@ -134,10 +134,10 @@ def evaluate_generator(
 
 def _check_counts(scoring: Scoring) -> None:
     pictures = scoring.reference.originals
-    if len(scoring.seeds) < LEAST_SAMPLES or pictures < _LEAST_PICTURES:
+    if len(scoring.seeds) < LEAST_SAMPLES or pictures < LEAST_PICTURES:
         raise ValueError(
             f"{len(scoring.seeds)} samples (evaluate.num_samples) and {pictures} pictures; allowed are {LEAST_SAMPLES} and "
-            f"more samples and {_LEAST_PICTURES} and more pictures: recall and coverage look that far for neighbours"
+            f"more samples and {LEAST_PICTURES} and more pictures: recall and coverage look that far for neighbours"
         )
 
 

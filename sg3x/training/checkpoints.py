@@ -6,12 +6,13 @@ one is recognised before it is used.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -22,19 +23,21 @@ from sg3x.files.fingerprint import hash_file
 from sg3x.files.tables import Rows, format_tsv, parse_tsv
 from sg3x.networks import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, bind, definition
 from sg3x.networks.naming import differences, refuse
-from sg3x.training.state import State
-from sg3x.training.stored_arrays import check_stored_arrays
+from sg3x.training.intact import CheckpointError, check_arrays, read_object, read_text, verify
+from sg3x.training.state import State, init_state
+
+__all__ = [
+    "CheckpointError", "History", "check_config", "load_averaged", "load_checkpoint", "load_discriminator", "load_meta",
+    "network_configs", "save_checkpoint", "verify",
+]  # fmt: skip
 
 FORMAT = 1
-MADE = Made("a checkpoint", ("state/*", "meta.json", "history.tsv", "manifest.json"))  # a damaged one too
 # Parts of the network configurations that change neither a shape nor what a weight means.
 FREE_KEYS = ("magnitude_ema_beta", "activation_dtype", "num_fp16_res", "w_avg_beta", "conv_clamp")
 
+MADE = Made("a checkpoint", ("state/*", "meta.json", "history.tsv", "manifest.json"))  # a damaged one too
 History = Rows
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that is damaged, missing or does not fit; the message names what differs."""
+Config = TypeVar("Config", GeneratorConfig, DiscriminatorConfig)
 
 
 def save_checkpoint(
@@ -70,86 +73,99 @@ def _sync(folder: Path) -> None:
 
 def load_meta(path: Path) -> dict[str, Any]:
     """meta.json of a checkpoint: format, nimg, network configurations, dataset fingerprint."""
+    path = Path(path)
     try:
-        meta = json.loads((Path(path) / "meta.json").read_text())
-    except FileNotFoundError:
-        raise CheckpointError(
-            f"{path} is not a checkpoint (no meta.json): pull it (dvc pull) or run its stage"
-        ) from None
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{path}/meta.json is damaged: {error}") from None
+        there = (path / "meta.json").exists()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from None
+    if not there:
+        raise CheckpointError(f"{path} is not a checkpoint (no meta.json): pull it (dvc pull) or run its stage")
+    meta = read_object(path / "meta.json")
     if meta.get("format") != FORMAT:
-        raise CheckpointError(f"{path} has checkpoint format {meta.get('format')}, this sg3x reads {FORMAT}")
+        raise CheckpointError(
+            f"{path}/meta.json has checkpoint format {meta.get('format')!r}, this sg3x reads {FORMAT}"
+        )
+    nimg = meta.get("nimg")
+    if type(nimg) is not int or nimg < 0:
+        raise CheckpointError(f"{path}/meta.json is damaged: nimg is {nimg!r}, allowed are whole numbers of at least 0")
     return meta
+
+
+def identity(path: Path) -> str:
+    """sha256 of the manifest, which holds every file's: it names the whole checkpoint."""
+    try:
+        return hash_file(Path(path) / "manifest.json")
+    except OSError as error:
+        raise CheckpointError(f"{path} is damaged: manifest.json: {error}") from None
+
+
+def network_configs(path: Path, meta: dict[str, Any]) -> tuple[GeneratorConfig, DiscriminatorConfig]:
+    """The networks that a checkpoint's meta.json describes, within the limits of the configurations."""
+    generator = _network_config(path, meta, "generator", GeneratorConfig)
+    return generator, _network_config(path, meta, "discriminator", DiscriminatorConfig)
+
+
+def _network_config(path: Path, meta: dict[str, Any], name: str, kind: type[Config]) -> Config:
+    values = meta.get(name)
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path}/meta.json has no {name}")
+    try:
+        return kind.from_dict(values)
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise CheckpointError(f"{path}/meta.json has no valid {name}: {error}") from None
 
 
 def load_checkpoint(path: Path, template: State | None = None) -> tuple[State, dict[str, Any], History]:
     """State (host arrays), meta and history, after checking every file against the manifest.
 
     `template` is the state as arrays or shapes; a saved state of other names, shapes or types is refused, not cast.
+    None: the state of the networks in meta.json.
+
+    Raises:
+        CheckpointError: whatever is wrong with it; the message names the file.
     """
     path = Path(path).absolute()
     meta = load_meta(path)
     verify(path)
-    try:
-        check_stored_arrays(path / "state")
-    except ValueError as error:
-        raise CheckpointError(str(error)) from None
-    state = _load_state(path / "state")
-    if template is not None:
-        _check_fits(path, state, template)
-    return state, meta, parse_tsv((path / "history.tsv").read_text())
+    if template is None:
+        template = _expected_state(path, meta)
+    history = _parse_history(path / "history.tsv")
+    return _load_state(path, template), meta, history
 
 
 def load_averaged(path: Path) -> tuple[Generator, dict[str, Any], History]:
     """The averaged generator with the training run's buffers, the checkpoint's meta and history."""
     state, meta, history = load_checkpoint(path)
-    config = stored_config(path, meta, "generator", GeneratorConfig)
-    return _bound(path, Generator, config, state, "g_ema", "g_buffers"), meta, history
+    config, _ = network_configs(path, meta)
+    return _bound(Generator, config, {**state["g_ema"], **state["g_buffers"]}), meta, history
 
 
 def load_discriminator(path: Path) -> Discriminator:
     """The discriminator of a checkpoint."""
     state, meta, _ = load_checkpoint(path)
-    config = stored_config(path, meta, "discriminator", DiscriminatorConfig)
-    found: Discriminator = _bound(path, Discriminator, config, state, "d")
+    found: Discriminator = _bound(Discriminator, network_configs(path, meta)[1], state["d"])
     return found
 
 
-def stored_config(path: Path, meta: dict[str, Any], network: str, kind: Any) -> Any:
-    """A network's configuration in a checkpoint's meta.json.
+def _bound(make: Any, config: Any, arrays: dict[str, np.ndarray]) -> Any:
+    return bind(definition(make, config), {name: jnp.asarray(x) for name, x in arrays.items()})
 
-    Raises:
-        CheckpointError: it is missing, or no configuration; the message names file and key.
-    """
+
+def _expected_state(path: Path, meta: dict[str, Any]) -> State:
+    """Shapes of the state of the networks in meta.json."""
+    generator, discriminator = network_configs(path, meta)
     try:
-        return kind.from_dict(meta.get(network))
-    except ValueError as error:
-        raise CheckpointError(f"{path}/meta.json: {network}: {error}") from None
+        return jax.eval_shape(lambda: init_state(generator, discriminator, 0))
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise CheckpointError(f"{path}/meta.json describes networks that cannot be: {error}") from None
 
 
-def _bound(path: Path, make: Any, config: Any, state: Any, *parts: str) -> Any:
-    defined = definition(make, config)
-    arrays: dict[str, Any] = {}
-    for part in parts:
-        stored = state.get(part) if isinstance(state, dict) else None
-        arrays |= {n: np.asarray(x) for n, x in stored.items()} if isinstance(stored, dict) else {}
-    problems = differences(arrays, defined[1], dtypes=True)
-    refuse(problems, f"{path} does not fit its meta.json: state.{', state.'.join(parts)}", CheckpointError)
-    return bind(defined, {name: jnp.asarray(x) for name, x in arrays.items()})
-
-
-def verify(path: Path) -> None:
-    """Raises CheckpointError unless all files are there with the bytes that were written."""
-    try:
-        manifest = json.loads((path / "manifest.json").read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path} is damaged: manifest.json: {error}") from None
-    for name, digest in manifest.items():
-        if not (path / name).is_file():
-            raise CheckpointError(f"{path} is damaged: {name} is missing")
-        if hash_file(path / name) != digest:
-            raise CheckpointError(f"{path} is damaged: {name} is not the file that was written")
+def _parse_history(path: Path) -> History:
+    rows = parse_tsv(read_text(path))
+    for number, row in enumerate(rows, start=1):
+        if any(not isinstance(cell, str) for cell in (*row.keys(), *row.values())):  # csv's way to say more or fewer
+            raise CheckpointError(f"{path} is damaged: row {number} has other columns than the header")
+    return rows
 
 
 def check_config(path: Path, meta: dict[str, Any], expected: dict[str, dict[str, Any]]) -> None:
@@ -157,11 +173,14 @@ def check_config(path: Path, meta: dict[str, Any], expected: dict[str, dict[str,
     problems = []
     for network, ours in expected.items():
         theirs = meta.get(network, {})
+        if not isinstance(theirs, dict):
+            raise CheckpointError(f"{path} does not fit params.yaml: its {network} is {theirs!r}, no configuration")
         for key in sorted((ours.keys() | theirs.keys()) - set(FREE_KEYS)):
             a, b = (list(v) if isinstance(v, tuple) else v for v in (theirs.get(key), ours.get(key)))
             if a != b:
                 problems.append(f"{network}.{key}: there {a}, params.yaml {b}")
-    refuse(problems, f"{path} does not fit params.yaml", CheckpointError)
+    if problems:
+        raise CheckpointError(f"{path} does not fit params.yaml:\n  " + "\n  ".join(problems))
 
 
 def _checkpointer() -> tuple[Any, Any]:
@@ -190,19 +209,44 @@ def _save_state(path: Path, state: State) -> None:
         atomic_write(success, b"Checkpoint commit was successful\n")
 
 
-def _load_state(path: Path) -> State:
+def _load_state(path: Path, template: State) -> State:
+    """The arrays of a verified checkpoint, which has to hold those of `template` and no others."""
     from orbax.checkpoint import RestoreArgs
 
+    folder = path / "state"
+    check_arrays(folder)
     checkpointer, arguments = _checkpointer()
     with checkpointer:
-        tree = checkpointer.metadata(path).item_metadata.tree
+        with _explain_orbax(folder):
+            tree = checkpointer.metadata(folder).item_metadata.tree
+        _check_fits(path, tree, template)  # before any room is made for an array
         restore_args = jax.tree.map(lambda _: RestoreArgs(restore_type=np.ndarray), tree)
-        return checkpointer.restore(path, args=arguments.PyTreeRestore(restore_args=restore_args))
+        with _explain_orbax(folder):
+            state = checkpointer.restore(folder, args=arguments.PyTreeRestore(restore_args=restore_args))
+    _check_fits(path, state, template)
+    return state
+
+
+@contextlib.contextmanager
+def _explain_orbax(folder: Path) -> Iterator[None]:
+    """Orbax and TensorStore have errors of every class for files that are not what they wrote."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(f"{folder} cannot be read: {said}") from error
 
 
 def _check_fits(path: Path, state: State, template: State) -> None:
     def named(tree: State) -> dict[str, Any]:
-        leaves = jax.tree_util.tree_leaves_with_path(tree)
-        return {jax.tree_util.keystr(where): x for where, x in leaves}
+        found = {}
+        for where, x in jax.tree_util.tree_leaves_with_path(tree):
+            name = jax.tree_util.keystr(where)
+            if getattr(x, "shape", None) is None or getattr(x, "dtype", None) is None:
+                raise CheckpointError(f"{path} does not fit: {name} is no array")
+            found[name] = x
+        return found
 
     refuse(differences(named(state), named(template), dtypes=True), f"{path} does not fit", CheckpointError)

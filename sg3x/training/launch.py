@@ -27,14 +27,32 @@ def launch(prefix: str, arguments: Sequence[str]) -> None:
     if not prefix.strip() or os.environ.get(MARK) or launcher() not in (None, CLOUD_TPU):
         return
     command = launch_command(prefix, arguments)
-    if shutil.which(command[0]) is None:
-        raise TrainingError(
-            f"run.launcher starts with {command[0]!r}, which is not installed here: install it, give its full path, "
-            'or set run.launcher: ""'
-        )
+    check_launcher(prefix)
     die_with_parent()  # is kept over exec: the launcher ends when `dvc` does, and ends what it started
     sys.stdout.flush()
     os.execvpe(command[0], command, launch_environment(os.environ))
+
+
+def check_launcher(prefix: str) -> None:
+    """Raises TrainingError when `prefix` is no command line of a program that is here."""
+    if not prefix.strip():
+        return
+    program = _split(prefix)[0]
+    if shutil.which(program) is None:
+        raise TrainingError(
+            f"run.launcher starts with {program!r}, which is not installed here: install it, give its full path, "
+            'or set run.launcher: ""'
+        )
+
+
+def _split(prefix: str) -> list[str]:
+    try:
+        words = shlex.split(prefix)
+    except ValueError as error:  # a quote that is not closed
+        raise TrainingError(f"run.launcher={prefix!r} is no command line: {error}") from None
+    if not words or not words[0]:
+        raise TrainingError(f'run.launcher={prefix!r} names no program: set run.launcher: "" to start none')
+    return words
 
 
 def launch_environment(own: Mapping[str, str]) -> dict[str, str]:
@@ -48,7 +66,7 @@ def launch_command(prefix: str, arguments: Sequence[str]) -> list[str]:
     The second form is for launchers that take a command line, such as `gcloud ... ssh --worker=all --command={command}`;
     it changes to this folder first, which has to be there on every machine.
     """
-    words, own = shlex.split(prefix), [sys.executable, *arguments]
+    words, own = _split(prefix), [sys.executable, *arguments]
     if not any("{command}" in word for word in words):
         return [*words, *own]
     line = f"cd {shlex.quote(str(Path.cwd()))} && {MARK}=1 {shlex.join(own)}"

@@ -6,11 +6,12 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sg3x.files import locks
 from sg3x.files.lifeline import ancestors, die_with_parent
+from sg3x.training.voice import unbroken_output
 
 LOCK = "lock"
 
@@ -25,7 +26,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class StopRequest:
-    """Set by SIGTERM, SIGINT or the parent's death; looked at between steps."""
+    """Set by SIGTERM, SIGINT, SIGHUP, a closed pipe on stdout or the parent's death; looked at between steps."""
 
     def __init__(self) -> None:
         self.reason: str | None = None
@@ -56,9 +57,14 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """SIGTERM and SIGINT ask for a stop instead of killing; a trainer whose `dvc` died does not go on alone."""
+    """SIGTERM, SIGINT and SIGHUP ask for a stop instead of killing; a trainer whose `dvc` died does not go on alone.
+
+    So does a closed pipe on stdout. Output that has nowhere to go for other reasons stops nothing.
+    """
     request, finished = StopRequest(), threading.Event()
-    numbers = (signal.SIGTERM, signal.SIGINT)
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup's wish is to go on
+        numbers.append(signal.SIGHUP)
     previous = {number: signal.signal(number, lambda *_: None) for number in numbers}
     # Python runs handlers between its own instructions, so not while XLA compiles: a thread hears of signals at once.
     heard, told = os.pipe()
@@ -70,7 +76,8 @@ def stop_on_signals() -> Iterator[StopRequest]:
     # DVC starts us through a shell, which may live on as our parent when DVC is killed: watch the one above it too.
     threading.Thread(target=_watch_ancestors, args=(request, finished), daemon=True, name="parents").start()
     try:
-        yield request
+        with unbroken_output(lambda: request.set("nobody reads the output any more: closed pipe")):
+            yield request
     finally:
         finished.set()
         for number, handler in previous.items():
@@ -81,7 +88,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
         os.close(heard)
 
 
-def _listen(heard: int, request: StopRequest, numbers: tuple[int, ...]) -> None:
+def _listen(heard: int, request: StopRequest, numbers: Sequence[int]) -> None:
     while number := os.read(heard, 1):
         if number[0] in numbers:
             request.signalled(number[0])

@@ -25,10 +25,19 @@ from sg3x.training.problems import TrainingError, check_finite, explain_write
 from sg3x.training.processes import Agreement, barrier, from_first, is_first, pack, unpack
 from sg3x.training.programs import Programs, data_mesh, replicate
 from sg3x.training.progress import Progress
-from sg3x.training.quality import Gauge, Quality
+from sg3x.training.quality import Gauge, Quality, take_over_table
 from sg3x.training.report import Reporter, Stopwatch
 from sg3x.training.schedule import Interval
-from sg3x.training.scratch import discard, leftovers, scratch_directory, write_identity
+from sg3x.training.scratch import (
+    copy_checkpoint,
+    give_up_finished,
+    keep_finished,
+    leftovers,
+    nimg_of,
+    progress_checkpoints,
+    scratch_directory,
+    write_identity,
+)  # fmt: skip
 from sg3x.training.snapshots import Snapshots
 from sg3x.training.state import State, TrainConfig, init_state, zero_statistics
 
@@ -65,7 +74,7 @@ class Segment:
         """Everything that decides the result."""
         devices = {} if self.deterministic else {"devices": jax.device_count()}
         return {
-            **self.identity, "parent": checkpoints.hash_file(self.parent / "manifest.json"),
+            **self.identity, "parent": checkpoints.identity(self.parent),
             "segment": f"{self.parent.name} to {self.end_kimg}", "device": jax.devices()[0].device_kind, **devices,
             **{name: version(name) for name in LIBRARIES}, **{name: os.environ.get(name) for name in FORMULATIONS},
         }  # fmt: skip
@@ -92,6 +101,9 @@ def run_segment(config: TrainConfig, segment: Segment, images: np.ndarray, data_
     scratch = Path(from_first(lambda: _open_scratch(segment, expected, data_fingerprint)).decode())
     with stop_on_signals() as stop, exclusive(scratch) if is_first() else nullcontext(), ExitStack() as opened:
         progress = opened.enter_context(closing(Progress(scratch, meta)))
+        if from_first(lambda: _take_over(segment, scratch)):
+            barrier("segment written")
+            return
         report: Reporter | None = None
         if is_first():
             with explain_write(scratch):
@@ -100,8 +112,6 @@ def run_segment(config: TrainConfig, segment: Segment, images: np.ndarray, data_
             opened.enter_context(closing(report))
         _train(config, segment, layout, images, progress, report, stop)
         barrier("segment written")
-        if is_first():
-            discard(scratch)  # the sample grids stay, in `snapshots` beside it
 
 
 def _open_scratch(segment: Segment, expected: dict[str, Any], data_fingerprint: str) -> bytes:
@@ -111,12 +121,33 @@ def _open_scratch(segment: Segment, expected: dict[str, Any], data_fingerprint: 
     if parent_meta.get("dataset_fingerprint") not in (None, data_fingerprint):
         print("note: this segment trains on other data than its parent did", flush=True)
     identity = segment.full_identity()
+    give_up_finished(segment.scratch_root, segment.parent)
     scratch = scratch_directory(segment.scratch_root, identity)
     for note in leftovers(segment.scratch_root, scratch, identity):
         print(f"note: {note}", flush=True)
     with explain_write(scratch):
         scratch.mkdir(parents=True, exist_ok=True)
     return str(scratch).encode()
+
+
+def _take_over(segment: Segment, scratch: Path) -> bytes:
+    """Puts the result that an earlier run kept in the output's place, if there is one: process 0 only. Empty: there is none."""
+    saved = progress_checkpoints(scratch)
+    if not saved or (nimg_of(saved[-1]) or 0) < segment.end_kimg * 1000:
+        return b""
+    try:
+        checkpoints.verify(saved[-1])
+    except checkpoints.CheckpointError:
+        return b""  # told, and passed over, when progress is looked for
+    with explain_write(segment.out, in_scratch=False):
+        if segment.quality is not None:
+            take_over_table(scratch, segment.quality)
+        copy_checkpoint(saved[-1], segment.out)
+        keep_finished(scratch, segment.out, nimg_of(saved[-1]) or 0)
+    print(
+        f"{segment.out} was finished by an earlier run, whose output is gone: taken over from {saved[-1]}", flush=True
+    )
+    return b"taken over"
 
 
 def _check_images(config: TrainConfig, images: np.ndarray) -> None:
@@ -289,6 +320,10 @@ class _Run:
             # Another trainer may be at this output by now, with other parameters and a scratch directory of its own.
             checkpoints.save_checkpoint(self.segment.out, host, meta, self.history, before=check_parent)
         print(f"segment complete: {self.segment.out}", flush=True)
+        try:  # the sample grids stay too, in `snapshots` beside it
+            keep_finished(self.progress.scratch, self.segment.out, nimg)
+        except OSError as error:
+            print(f"note: the result cannot be kept in {self.progress.scratch} as well: {error}", flush=True)
 
 
 def _total(state: State) -> float:

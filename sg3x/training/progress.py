@@ -8,7 +8,7 @@ from typing import Any
 
 from sg3x.training import checkpoints
 from sg3x.training.problems import explain_write
-from sg3x.training.scratch import discard
+from sg3x.training.scratch import checkpoint_path, discard, progress_checkpoints
 from sg3x.training.state import State
 
 KEEP = 2  # the newest, and the one before it
@@ -25,7 +25,7 @@ class Progress:
 
     def newest(self, template: State) -> tuple[State, checkpoints.History] | None:
         """The newest whole checkpoint; a damaged one is left out with a warning. None: there is none."""
-        for path in self._paths(newest_first=True):
+        for path in reversed(progress_checkpoints(self.scratch)):
             try:
                 state, _, history = checkpoints.load_checkpoint(path, template)
             except checkpoints.CheckpointError as error:
@@ -67,14 +67,11 @@ class Progress:
         self.pool.shutdown(wait=True)
 
     def _write(self, state: State, nimg: int, history: checkpoints.History) -> None:
-        path = self.scratch / f"nimg-{nimg:012d}"
+        path = checkpoint_path(self.scratch, nimg)
         with explain_write(path):
             checkpoints.save_checkpoint(path, state, {**self.meta, "nimg": nimg}, history)
         checkpoints.verify(path)
         self.whole = [*(p for p in self.whole if p != path), path][-KEEP:]
-        for other in self._paths():
-            if other not in self.whole:  # older, or damaged and passed over by `newest`, whatever its name
+        for other in progress_checkpoints(self.scratch):
+            if other not in self.whole:  # older, or damaged and passed over by `newest`, however new its name
                 discard(other)
-
-    def _paths(self, newest_first: bool = False) -> list[Path]:
-        return sorted(self.scratch.glob("nimg-*"), reverse=newest_first)

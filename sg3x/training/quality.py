@@ -58,6 +58,26 @@ class Gauge(Protocol):
         """What has to stand beside the number."""
 
 
+def _read_table(path: Path) -> Rows:
+    """The rows of an interrupted run's table; a damaged one loses what was measured, never the run."""
+    try:
+        rows = parse_tsv(path.read_text("utf-8"))
+        if any(not isinstance(cell, str) for row in rows for cell in (*row.keys(), *row.values())):
+            raise ValueError("a row has other columns than the header")
+        [float(row["kimg"]) for row in rows]
+    except (OSError, ValueError, KeyError) as error:
+        print(f"warning: {path} is damaged: {error}; what was measured before is lost", flush=True)
+        return []
+    return rows
+
+
+def take_over_table(scratch: Path, path: Path) -> None:
+    """Writes the table of a segment that is finished at `path`."""
+    table = scratch / TABLE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, table.read_bytes() if table.is_file() else EMPTY.encode())
+
+
 class Quality:
     """The measurements of one segment. Every process measures; process 0 keeps the table.
 
@@ -75,7 +95,7 @@ class Quality:
         self.interval = Interval(gauge.every_kimg if gauge else None, nimg)
         self.rows: Rows = []
         if self.table.is_file():
-            self.rows = [row for row in parse_tsv(self.table.read_text("utf-8")) if float(row["kimg"]) * 1000 <= nimg]
+            self.rows = [row for row in _read_table(self.table) if float(row["kimg"]) * 1000 <= nimg]
         mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
         self._split, self._whole = (NamedSharding(mesh, spec) for spec in (PartitionSpec(AXIS), PartitionSpec()))
 

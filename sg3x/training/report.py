@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import resource
@@ -98,14 +99,19 @@ class Reporter:
         atomic_write(self.scratch / "progress.json", json.dumps(found).encode() + b"\n")
 
 
-def _open_board(folder: str, out: Path) -> Any:
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError:
+def check_board(folder: str | None) -> None:
+    """Raises TrainingError when run.tensorboard asks for what is not installed."""
+    if folder is not None and importlib.util.find_spec("tensorboardX") is None:
         raise TrainingError(
             "run.tensorboard is set, but tensorboardX is not installed: pip install -c constraints.txt -e '.[tensorboard]', "
             "or set run.tensorboard: null"
-        ) from None
+        )
+
+
+def _open_board(folder: str, out: Path) -> Any:
+    check_board(folder)
+    from tensorboardX import SummaryWriter
+
     return SummaryWriter(str(Path(folder) / out.name))
 
 

@@ -13,7 +13,7 @@ from sg3x.files.fingerprint import hash_tree
 from sg3x.networks import Buffer, DiscriminatorConfig, GeneratorConfig, flat
 from sg3x.networks.naming import differences, refuse
 from sg3x.networks.store import CONFIG, load_networks
-from sg3x.training.checkpoints import CheckpointError, check_config, load_checkpoint
+from sg3x.training.checkpoints import CheckpointError, check_config, load_checkpoint, network_configs
 from sg3x.training.state import State, init_state
 
 # What is taken over. Everything else (optimisers, ADA's p, counters, statistics) begins anew, as NVIDIA's --resume does.
@@ -33,9 +33,11 @@ def start_from(
             that differs is listed.
     """
     path = Path(path)
+    ours = {"generator": generator.to_dict(), "discriminator": discriminator.to_dict()}
     if (path / "manifest.json").exists():
         saved, meta, _ = load_checkpoint(path)
-        theirs = {name: meta[name] for name in ("generator", "discriminator")}
+        networks = network_configs(path, meta)
+        theirs = {"generator": networks[0].to_dict(), "discriminator": networks[1].to_dict()}
         found = {part: saved[part] for part in PARTS}
     elif (path / CONFIG).exists():
         theirs, found = _from_directory(path)
@@ -44,7 +46,6 @@ def start_from(
             f"init.from={str(path)!r} is neither a directory of sg3x import-nvidia nor a checkpoint"
             + (": run sg3x import-nvidia on it first" if path.suffix == ".pkl" else "")
         )
-    ours = {"generator": generator.to_dict(), "discriminator": discriminator.to_dict()}
     _check_unconditional(path, theirs)
     check_config(path, theirs, ours)
     for name, network in ours.items():

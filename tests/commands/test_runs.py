@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from sg3x.cli import app
@@ -56,3 +58,39 @@ def test_before_the_first_row_and_with_none(tmp_path):
     early = {"kimg": "0.000", "end_kimg": 10, "pid": 2**22 - 7, "out": "checkpoints/10", "state": "compiling"}
     (folder / "progress.json").write_text(json.dumps(early))
     assert "stopped" in CliRunner().invoke(app, ["runs", "--scratch", str(tmp_path)]).stdout
+
+
+# What may stand in progress.json, and what is said of it; a new kind is one more line.
+ODD = {
+    "[]": "Input should be an object", "null": "Input should be an object", "{": "Invalid JSON", "": "Invalid JSON",
+    "{}": "pid: Field required", "\x00": "Invalid JSON", "[" * 100_000: "Invalid JSON",
+    json.dumps({**SAID, "pid": "1"}): "pid: Input should be a valid integer",
+    json.dumps({**SAID, "pid": 1, "phases": []}): "phases: Input should be an object",
+    json.dumps({**SAID, "pid": 1, "eta_s": "soon"}): "eta_s: Input should be a valid number",
+    json.dumps({**SAID, "pid": 1, "eta_s": float("nan")}): "eta_s: Input should be a finite number",
+    json.dumps({**SAID, "pid": 1, "kimg": None}): "kimg: Input should be a valid string",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ODD, ids=lambda text: text[:30])
+def test_an_odd_file_is_named_with_what_is_wrong_and_hides_no_other(tmp_path, text):
+    write(tmp_path, 2**22 - 7)
+    for name in ("odd", "folder"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "odd" / "progress.json").write_text(text)
+    (tmp_path / "folder" / "progress.json").mkdir()
+    shown = CliRunner().invoke(app, ["runs", "--scratch", str(tmp_path)])
+    assert shown.exit_code == 0 and "4.096 / 10" in shown.stdout
+    damaged = {Path(run["scratch"]).name: run["damaged"] for run in unfinished(tmp_path) if "damaged" in run}
+    assert ODD[text] in damaged["odd"] and "Is a directory" in damaged["folder"]
+
+
+def test_stray_folders_brackets_and_terminal_escapes_are_shown_as_they_are(tmp_path):
+    scratch = tmp_path / "exp[v2]" / "a[/b]"
+    write(scratch, 2**22 - 7, out="\x1b[31mred", warning="[bold]")
+    (scratch / "0123456789abcdef" / "nimg-old").mkdir()
+    shown = CliRunner().invoke(app, ["runs", "--scratch", str(scratch)]).stdout
+    assert "\x1b" not in shown and "?[31mred" in shown.replace("\n", "") and "[bold]" in shown
+    assert unfinished(scratch)[0]["saved_kimg"] == 4.0
+    empty = CliRunner().invoke(app, ["runs", "--scratch", str(tmp_path / "no[/b]")])
+    assert empty.exit_code == 0 and "no[/b]" in empty.stdout.replace("\n", "")

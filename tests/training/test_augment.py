@@ -7,8 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.scipy.special import erfinv
 
 from sg3x.training.augment import FAMILIES, PRESETS, AugmentConfig, Draws, apply, augment_images, draw
+from sg3x.training.augment.corrupt import band_gains
+from sg3x.training.augment.draws import force_percentile
 
 KEY = jax.random.key(7)
 BGC = AugmentConfig.preset("bgc")
@@ -274,3 +277,20 @@ def test_unknown_preset_is_named_with_the_choices():
 def test_wrong_images_are_named(images, options, named):
     with pytest.raises(ValueError, match=named):
         augment_images(images, 1.0, KEY, config=BGC, **options)
+
+
+@pytest.mark.parametrize("shut", range(4))
+def test_a_band_of_multiplier_0_stays_neutral_at_a_percentile_too(shut):
+    """As in the reference: what never fires while training is not forced either."""
+    bands = tuple(0.0 if band == shut else 1.0 for band in range(4))
+    config = AugmentConfig(imgfilter=1.0, imgfilter_bands=bands)
+    names = [f"imgfilter{band}" for band in range(4)]
+    drawn = Draws(dict.fromkeys(names, np.zeros(2, np.float32)), dict.fromkeys(names, np.zeros(2, np.float32)), None)
+    gains = band_gains(config, jnp.float32(0), force_percentile(config, drawn, 0.8))
+    # By hand: a band's gain 2^g and 1 elsewhere, over the root of the power that a natural image then has, for each open band.
+    power, gain = np.array([10, 1, 1, 1]) / 13, 2.0 ** float(erfinv(jnp.float32(0.6)))
+    expected = np.ones(4)
+    for band in (b for b in range(4) if b != shut):
+        one = np.where(np.arange(4) == band, gain, 1.0)
+        expected *= one / np.sqrt(np.sum(power * one**2))
+    np.testing.assert_allclose(gains, np.tile(expected, (2, 1)), rtol=1e-6)

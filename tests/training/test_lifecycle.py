@@ -99,6 +99,51 @@ def test_signals_are_heard_while_a_compiler_is_at_work():
         assert process.wait(timeout=30) == 130
 
 
+# A trainer that says a line a step and stops when it is asked to; what it saw goes to a file, as stdout may be no more.
+TALK = """
+import os, signal, sys, time
+from pathlib import Path
+from sg3x.training.lifecycle import stop_on_signals
+with stop_on_signals() as stop:
+    for step in range(400):
+        print("step …", step, flush=True)
+        if step == 5 and "hang-up" in sys.argv[3:]:
+            os.kill(os.getpid(), signal.SIGHUP)
+        if stop or (step > 20 and sys.argv[2] == "briefly"):
+            break
+        time.sleep(0.05)
+Path(sys.argv[1]).write_text(str(stop.reason))
+"""
+
+# How stdout or the terminal goes away -> what the trainer makes of it. A new way is one more line.
+LOST_OUTPUT = {
+    "closed pipe": ('{python} -c "$TALK" {seen} on | head -2', "closed pipe"),
+    "hang-up": ('{python} -c "$TALK" {seen} on hang-up', "SIGHUP"),
+    "hang-up under nohup": ('nohup {python} -c "$TALK" {seen} briefly hang-up', "None"),
+    "full disk below the log": ('{python} -c "$TALK" {seen} briefly > /dev/full', "None"),
+    "closed stdout": ('{python} -c "$TALK" {seen} briefly >&-', "None"),
+    "closed stdout and stderr": ('{python} -c "$TALK" {seen} briefly >&- 2>&-', "None"),
+    "no UTF-8": ('PYTHONIOENCODING=ascii {python} -c "$TALK" {seen} briefly', "None"),
+}
+
+
+@pytest.mark.parametrize("how", LOST_OUTPUT)
+def test_output_that_is_lost_ends_no_trainer(how, tmp_path):
+    command, expected = LOST_OUTPUT[how]
+    line = command.format(python=sys.executable, seen=tmp_path / "seen")
+    done = subprocess.run(
+        ["sh", "-c", line],
+        cwd=ROOT,
+        env={**os.environ, "TALK": TALK},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert expected in (tmp_path / "seen").read_text(), done
+    assert "Traceback" not in done.stderr and "BrokenPipe" not in done.stderr and "Exception" not in done.stderr
+
+
 def test_the_lock_of_a_removed_directory_keeps_nobody_out(tmp_path):
     """Who waited for a trainer that finished holds the lock of the directory that is there then, not of the one that went."""
     scratch, inside, leave = tmp_path / "scratch", threading.Event(), threading.Event()

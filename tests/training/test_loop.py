@@ -1,8 +1,8 @@
 """A whole segment in this process: stopped and resumed, watched and not, it ends in the same bytes."""
 
-import fcntl
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -23,6 +23,7 @@ from sg3x.training.lifecycle import Interrupted
 from sg3x.training.loop import Segment, run_segment
 from sg3x.training.problems import TrainingError
 from sg3x.training.programs import Programs, data_mesh
+from sg3x.training.scratch import give_up_finished, keep_finished
 from sg3x.training.snapshots import Snapshots
 from sg3x.training.state import init_state
 from tests.training.conftest import CONFIG, PICTURES, D, G
@@ -45,7 +46,8 @@ def undisturbed(segment) -> str:
 def test_the_history_has_every_row_once(segment, undisturbed):
     rows = parse_tsv((segment.out / "history.tsv").read_text())
     assert [float(row["kimg"]) for row in rows] == [0.104, 0.2, 0.304, 0.4, 0.504, 0.6, 0.704, 0.8, 0.904, 1.0]
-    assert not segment.scratch().exists()
+    (kept,) = segment.scratch().glob("nimg-*")
+    assert hash_tree(kept) == undisturbed, "until DVC has it"
 
 
 def test_stopped_resumed_and_watched_it_ends_in_the_same_bytes(segment, undisturbed, tmp_path, capsys):
@@ -148,17 +150,39 @@ def test_a_grid_needs_the_averaged_generator_only(tmp_path):
     assert grid.shape == (64, 128, 3) and (tmp_path / "000000.008.png").exists()
 
 
-def test_progress_is_removed_while_the_lock_is_held(segment, tmp_path, monkeypatch):
-    held = []
+def test_a_finished_result_that_dvc_could_not_keep_is_taken_over(segment, tmp_path, monkeypatch, capsys):
+    """DVC, whose cache had no room, removes the output and runs the stage again; what it has it gives to the next stage."""
+    ended, meta = (
+        {**init_state(G, D, 0), "nimg": np.int32(1000)},
+        {"generator": G.to_dict(), "discriminator": D.to_dict()},
+    )
+    again = replace(
+        segment, out=tmp_path / "1", scratch_root=tmp_path / "scratch", quality=tmp_path / "quality" / "1.tsv"
+    )
+    save_checkpoint(again.out, ended, {**meta, "nimg": 1000}, [])
+    before = hash_tree(again.out)
+    again.scratch().mkdir(parents=True)
+    keep_finished(again.scratch(), again.out, 1000)
+    monkeypatch.setattr(loop, "make_programs", None)  # nothing is compiled
+    for _ in range(2):  # as often as it takes
+        shutil.rmtree(again.out)
+        run_segment(CONFIG, again, PICTURES, "data")
+        assert hash_tree(again.out) == before and again.quality.read_text() == "kimg\n"
+        assert "taken over" in capsys.readouterr().out
+    following = replace(again, parent=again.out, out=tmp_path / "2", end_kimg=2)
+    with pytest.raises(TypeError):  # it has begun: no programs here
+        run_segment(CONFIG, following, PICTURES, "data")
+    assert not again.scratch().exists() and following.scratch().exists()
 
-    def discard(scratch):
-        with open(scratch / "lock") as file, pytest.raises(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        held.append(scratch)
 
-    monkeypatch.setattr(loop, "discard", discard)
-    run_segment(CONFIG, replace(segment, out=tmp_path / "1", scratch_root=tmp_path / "scratch"), PICTURES, "data")
-    assert len(held) == 1
+def test_only_what_ended_in_this_checkpoint_is_given_up(segment, tmp_path):
+    for name, out in (("a", segment.parent), ("b", segment.parent), ("c", None)):
+        (tmp_path / name).mkdir()
+        if out is not None:
+            keep_finished(tmp_path / name, out, 0)
+    (tmp_path / "b" / "finished.json").write_text('{"checkpoint": "of another run"}')
+    give_up_finished(tmp_path, segment.parent)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["b", "c"]
 
 
 def test_nothing_crosses_between_host_and_device_unasked(segment, tmp_path, monkeypatch):

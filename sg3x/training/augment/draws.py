@@ -87,8 +87,10 @@ def enabled_families(config: AugmentConfig, channels: int) -> list[str]:
     return [name for name in on if not (channels == 1 and name in _CHROMATIC)]
 
 
-def force_percentile(draws: Draws, q: float) -> Draws:
+def force_percentile(config: AugmentConfig, draws: Draws, q: float) -> Draws:
     """The draws with every value at percentile q and every gate open, for debugging and golden files.
+
+    Whatever has the multiplier 0 stays neutral, here as in training: a band of imgfilter_bands too.
 
     A uniform value becomes q and a normal one erfinv(2q - 1), which is the quantile divided by sqrt 2: the published
     pipe does so and its recorded outputs can be compared. The second rotation stays neutral, or it would double the
@@ -103,9 +105,8 @@ def force_percentile(draws: Draws, q: float) -> Draws:
         return erfinv(jnp.float32(q if name == "noise" else 2 * q - 1))
 
     value = {name: jnp.full_like(old, forced(name)) for name, old in draws.value.items()}
-    gate = {
-        name: jnp.full_like(old, jnp.inf if name == "rotate_post" else -jnp.inf) for name, old in draws.gate.items()
-    }
+    shut = {"rotate_post", *(f"imgfilter{band}" for band, m in enumerate(config.imgfilter_bands) if m == 0)}
+    gate = {name: jnp.full_like(old, jnp.inf if name in shut else -jnp.inf) for name, old in draws.gate.items()}
     return draws._replace(value=value, gate=gate)
 
 

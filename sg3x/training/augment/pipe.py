@@ -39,7 +39,7 @@ def augment_images(
         return images
     draws = draw(config, key, *images.shape)
     if debug_percentile is not None:
-        draws = force_percentile(draws, debug_percentile)
+        draws = force_percentile(config, draws, debug_percentile)
     return apply(images, p, draws, config=config)
 
 
