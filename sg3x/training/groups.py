@@ -15,9 +15,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from sg3x.networks import layer_schedule, mapping
-from sg3x.networks.generator import W_AVG, style_powers
-from sg3x.networks.layers import Params
+from sg3x.networks.naming import Params
+from sg3x.networks.schedule import layer_schedule
 from sg3x.training import parts, step
 from sg3x.training.layout import Layout
 from sg3x.training.state import State, TrainConfig
@@ -45,9 +44,9 @@ def begin_discriminator(
 ) -> tuple[list[Any], list[Any], Params, Params]:
     """(ws of each unit, its draws for generated and real pictures, the styles' powers, the buffers with w_avg moved)."""
     z = step.latents(config, state, "z_d")
-    ws, buffers = mapping(state["g"], state["g_buffers"], config.generator, z, update_emas=True)
+    ws, powers, moved = parts.tracked_styles(config, state, z)
     drawn = [parts.draws(config, state, purpose) for purpose in ("augment_fake", "augment_real")]
-    return layout.cut(ws), layout.cut(drawn), style_powers(state["g"], config.generator, ws), {W_AVG: buffers[W_AVG]}
+    return layout.cut(ws), layout.cut(drawn), powers, moved
 
 
 def end_discriminator(
@@ -121,13 +120,6 @@ def for_discriminator(state: State) -> State:
     return {name: state[name] for name in ("d", "ada", "nimg")}
 
 
-def of_layer(state: State, layer: str) -> tuple[Params, Params]:
-    """The parameters and buffers of one layer of synthesis."""
-    start = f"synthesis.{layer}."
-    g, buffers = ({n: x for n, x in state[part].items() if n.startswith(start)} for part in ("g", "g_buffers"))
-    return g, buffers
-
-
 def plan_step(config: TrainConfig, layout: Layout, state: State, real: Any) -> Plan:
     """All programs of a step for a state and a unit of real pictures of these shapes."""
     plan, units = Plan(), layout.units
@@ -139,12 +131,12 @@ def plan_step(config: TrainConfig, layout: Layout, state: State, real: Any) -> P
     plan.add_whole("G end", partial(end_generator, config, layout), state, grads, [more] * units, donate=(0,))
 
     ws, drawn, powers, moved = plan.add_whole("D begin", partial(begin_discriminator, config, layout), state)
-    x, square = plan.add_unit("D input", partial(parts.input_unit, config), *of_layer(state, "input"), ws[0])
+    x, square = plan.add_unit("D input", partial(parts.input_unit, config), *parts.of_layer(state, "input"), ws[0])
     for i, layer in enumerate(layer_schedule(config.generator).layers):
-        g, buffers = of_layer(state, layer.name)
+        g, buffers = parts.of_layer(state, layer.name)
         unit = partial(parts.layer_unit, config, i)
         x, square = plan.add_unit(f"D layer {i}", unit, g, buffers, powers.get(layer.name), x, ws[0])
-        moved = {**moved, **buffers}
+        moved = {**moved, **{f"synthesis.{layer.name}.{n}": ema for n, ema in buffers.items()}}
     plan.add_whole("D magnitude", partial(move_magnitude, config), square, [square] * units)
     unit = partial(parts.discriminator_unit, config)
     grads, more = plan.add_unit("D unit", unit, for_discriminator(state), x, real, *drawn[0])

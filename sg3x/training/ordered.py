@@ -15,13 +15,14 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, SingleDeviceSharding
 
-from sg3x.networks import layer_schedule
+from sg3x.networks.schedule import layer_schedule
 from sg3x.ops.platform import for_one_device
 from sg3x.training.compiler import compiler_options
 from sg3x.training.gathering import Gathering
-from sg3x.training.groups import Plan, Program, for_discriminator, for_generator, of_layer, plan_step
+from sg3x.training.groups import Plan, Program, for_discriminator, for_generator, plan_step
 from sg3x.training.layout import Layout
 from sg3x.training.memory import program_bytes
+from sg3x.training.parts import of_layer
 from sg3x.training.programs import Programs
 from sg3x.training.state import State, TrainConfig
 
@@ -126,7 +127,7 @@ class OrderedPrograms(Programs):
             buffers = {name: self.compiled["D magnitude"](ema, squares) for name, ema in buffers.items()}
             inputs = {u: (found[u][0], ws[u]) for u in self.mine}
             found = self._run(f"D layer {i}", self._on_all((g, buffers, powers.get(layer.name))), inputs)
-            every |= buffers
+            every |= {f"synthesis.{layer.name}.{n}": ema for n, ema in buffers.items()}
         return {u: x for u, (x, _) in found.items()}, every
 
     def _r1(self, state: State, real: Units) -> State:

@@ -20,9 +20,11 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from sg3x.networks import layer_schedule, mapping, synthesis, synthesis_layer
-from sg3x.networks.generator import style_powers, synthesis_input
-from sg3x.networks.layers import Params
+from sg3x.networks.naming import Params, bind, definition, flat
+from sg3x.networks.schedule import layer_schedule
+from sg3x.networks.synthesis import SynthesisLayer
+from sg3x.networks.synthesis_input import SynthesisInput
+from sg3x.networks.variables import RunningMean
 from sg3x.training import losses, step
 from sg3x.training.augment import Draws, apply, draw
 from sg3x.training.layout import Layout
@@ -47,8 +49,8 @@ def generator_unit(
     view = _view(config, state)
 
     def objective(g: Params, ws: jax.Array, powers: Params) -> tuple[jax.Array, jax.Array]:
-        buffers, remat = state["g_buffers"], config.recomputes
-        images, _ = synthesis(g, buffers, config.generator, ws, style_powers=powers, remat=remat)
+        network = step.generator_of(config, g, state["g_buffers"])
+        images = network.synthesis(ws, style_powers=powers, remat=config.recomputes)
         logits = step.judge(config, state["d"], view(images, drawn), None)
         return losses.generator_loss(logits), logits
 
@@ -119,23 +121,34 @@ def generate_units(
     config: TrainConfig, layout: Layout, trips: jax.Array, state: State, z: jax.Array
 ) -> tuple[jax.Array, Params]:
     """This device's pictures float32[per_device, unit, R, R, C] of all latents z[N, z_dim], and the moved buffers."""
-    g, buffers = state["g"], dict(state["g_buffers"])
-    ws, buffers = mapping(g, buffers, config.generator, z, update_emas=True)
-    powers = style_powers(g, config.generator, ws)
+    ws, powers, moved = tracked_styles(config, state, z)
+    state = {**state, "g_buffers": {**state["g_buffers"], **moved}}
     mine = layout.mine(ws)
 
-    x, squares = layout.map_units(partial(input_unit, config, g, buffers), trips, mine)
+    x, squares = layout.map_units(partial(input_unit, config, *of_layer(state, "input")), trips, mine)
     for i, layer in enumerate(layer_schedule(config.generator).layers):
-        name = f"synthesis.{layer.name}.magnitude_ema"
-        buffers = {**buffers, name: moved_magnitude(config, buffers[name], layout.mean(squares))}
+        g, buffers = of_layer(state, layer.name)
+        buffers = {n: moved_magnitude(config, ema, layout.mean(squares)) for n, ema in buffers.items()}
+        state["g_buffers"] |= {f"synthesis.{layer.name}.{n}": ema for n, ema in buffers.items()}
         one = partial(layer_unit, config, i, g, buffers, powers.get(layer.name))
         x, squares = layout.map_units(one, trips, x, mine)
-    return x, buffers
+    return x, state["g_buffers"]
+
+
+def of_layer(state: State, layer: str) -> tuple[Params, Params]:
+    """The parameters and buffers of one layer of synthesis, by their names in that layer."""
+    start = f"synthesis.{layer}."
+    g, buffers = (
+        {n.removeprefix(start): x for n, x in state[part].items() if n.startswith(start)} for part in ("g", "g_buffers")
+    )
+    return g, buffers
 
 
 def input_unit(config: TrainConfig, g: Params, buffers: Params, ws: jax.Array) -> tuple[jax.Array, jax.Array]:
     """What synthesis starts from for one unit of ws[n, num_ws, w_dim], and its mean square."""
-    return _measured(synthesis_input(g, buffers, config.generator, ws[:, 0]))
+    spec = layer_schedule(config.generator).input
+    layer: SynthesisInput = bind(definition(SynthesisInput, spec, config.generator.w_dim), g, buffers)
+    return _measured(layer(ws[:, 0].astype(jnp.float32)))
 
 
 def layer_unit(
@@ -143,7 +156,8 @@ def layer_unit(
 ) -> tuple[jax.Array, jax.Array]:
     """One unit through layer i with the moved buffers, and its mean square; after the last layer the pictures, scaled."""
     layers = layer_schedule(config.generator).layers
-    x, _ = synthesis_layer(g, buffers, config.generator, layers[i], x, ws[:, i + 1], style_power=power)
+    layer: SynthesisLayer = bind(definition(SynthesisLayer, layers[i], config.generator), g, buffers)
+    x = layer(x, ws[:, i + 1], power)
     return _measured(x.astype(jnp.float32) * config.generator.output_scale if i == len(layers) - 1 else x)
 
 
@@ -158,8 +172,17 @@ def moved_magnitude(config: TrainConfig, ema: jax.Array, magnitude: jax.Array) -
 
 def styles(config: TrainConfig, g: Params, buffers: Params, z: jax.Array) -> tuple[jax.Array, Params]:
     """ws and the styles' powers of the whole batch."""
-    ws, _ = mapping(g, buffers, config.generator, z)
-    return ws, style_powers(g, config.generator, ws)
+    network = step.generator_of(config, g, buffers)
+    ws = network.mapping(z)
+    return ws, network.synthesis.style_powers(ws)
+
+
+def tracked_styles(config: TrainConfig, state: State, z: jax.Array) -> tuple[jax.Array, Params, Params]:
+    """ws and the styles' powers of the whole batch, and w_avg moved."""
+    network = step.generator_of(config, state["g"], state["g_buffers"])
+    ws = network.mapping(z, track=True)
+    moved = {f"mapping.{name}": x for name, x in flat(network.mapping, RunningMean).items()}
+    return ws, network.synthesis.style_powers(ws), moved
 
 
 def draws(config: TrainConfig, state: State, purpose: str) -> Draws | None:

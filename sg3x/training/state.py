@@ -9,9 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax import nnx
 
-from sg3x.networks import DiscriminatorConfig, GeneratorConfig, init_discriminator, init_generator
-from sg3x.networks.discriminator import LOGIT_BIAS, frozen_names
+from sg3x.networks.discriminator import LOGIT_BIAS, Discriminator, DiscriminatorConfig, frozen_names
+from sg3x.networks.generator import Generator
+from sg3x.networks.naming import flat
+from sg3x.networks.schedule import GeneratorConfig
+from sg3x.networks.variables import Buffer
 from sg3x.training.ada import init_ada
 from sg3x.training.augment import AugmentConfig
 from sg3x.training.losses import lazy_adam_options
@@ -122,11 +126,12 @@ def zero_statistics() -> dict[str, np.ndarray]:
 
 def init_state(generator: GeneratorConfig, discriminator: DiscriminatorConfig, seed: int) -> State:
     """Everything at image 0, from the random seed."""
-    g, buffers = init_generator(purpose_key(seed, "init_g"), generator)
-    d = init_discriminator(purpose_key(seed, "init_d"), discriminator)
+    network = Generator(generator, key=purpose_key(seed, "init_g"))
+    g = flat(network, nnx.Param)
+    d = flat(Discriminator(discriminator, key=purpose_key(seed, "init_d")), nnx.Param)
     return {
         "g": g,
-        "g_buffers": buffers,
+        "g_buffers": flat(network, Buffer),
         "g_ema": {name: jnp.array(p) for name, p in g.items()},
         "d": d,
         "g_opt": adam_state(g),

@@ -7,14 +7,14 @@ argument, so that tests can feed recorded ones.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 
-from sg3x.networks import discriminator, mapping, synthesis
-from sg3x.networks.discriminator import LOGIT_BIAS
-from sg3x.networks.layers import Params
+from sg3x.networks.discriminator import LOGIT_BIAS, Discriminator
+from sg3x.networks.generator import Generator
+from sg3x.networks.naming import Params, bind, definition, flat
+from sg3x.networks.variables import Buffer
 from sg3x.training import losses
 from sg3x.training.ada import adjust_ada, report_signs
 from sg3x.training.augment import augment_images
@@ -35,17 +35,26 @@ from sg3x.training.state import (
 View = Callable[[jax.Array], jax.Array]
 
 
+def generator_of(config: TrainConfig, g: Params, buffers: Params) -> Generator:
+    """The generator with these arrays."""
+    return bind(definition(Generator, config.generator), g, buffers)
+
+
 def generate(
-    config: TrainConfig, g: Params, buffers: Params, z: jax.Array, c: jax.Array | None, update_emas: bool = False
+    config: TrainConfig, g: Params, buffers: Params, z: jax.Array, c: jax.Array | None, track: bool = False
 ) -> tuple[jax.Array, Params]:
-    """Pictures of latents z, and the buffers (moved when `update_emas`: D's main phase only)."""
-    ws, buffers = mapping(g, buffers, config.generator, z, c, update_emas=update_emas)
-    return synthesis(g, buffers, config.generator, ws, update_emas=update_emas, remat=config.recomputes)
+    """Pictures of latents z, and the buffers (moved when `track`: D's main phase only)."""
+    network = generator_of(config, g, buffers)
+    images = network.synthesis(network.mapping(z, c, track=track), track=track, remat=config.recomputes)
+    return images, flat(network, Buffer)
 
 
-def judge(config: TrainConfig, d: Params, images: jax.Array, c: jax.Array | None) -> jax.Array:
-    """D's logits of pictures as it sees them."""
-    return discriminator(d, config.discriminator, images, c, remat=config.recomputes)
+def judge(
+    config: TrainConfig, d: Params, images: jax.Array, c: jax.Array | None, group_size: int | None = None
+) -> jax.Array:
+    """D's logits of pictures as it sees them. `group_size` of the minibatch standard deviation; None: as configured."""
+    network: Discriminator = bind(definition(Discriminator, config.discriminator), d)
+    return network(images, c, group_size=group_size, remat=config.recomputes)
 
 
 def generator_gradients(
@@ -75,10 +84,9 @@ def discriminator_gradients(
         raise ValueError("fake_c and real_c: labels of both kinds of pictures or of neither")
     c = None if fake_c is None or real_c is None else _in_turns(fake_c, real_c)
     group = min(config.discriminator.mbstd_group_size or len(fake), len(fake))
-    config = replace(config, discriminator=replace(config.discriminator, mbstd_group_size=group))
 
     def objective(d: Params) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-        logits = judge(config, _frozen(config, d), pictures, c)
+        logits = judge(config, _frozen(config, d), pictures, c, group)
         fake_logits, real_logits = logits[0::2], logits[1::2]
         return losses.discriminator_loss(fake_logits, real_logits), (fake_logits, real_logits)
 
@@ -153,7 +161,7 @@ def generator_phase(config: TrainConfig, state: State) -> State:
 def discriminator_phase(config: TrainConfig, state: State, real: jax.Array) -> State:
     """One Adam step of D on fresh latents and real pictures uint8[N, R, R, C]; G's running means move here."""
     z = latents(config, state, "z_d")
-    fake, buffers = generate(config, state["g"], state["g_buffers"], z, None, update_emas=True)
+    fake, buffers = generate(config, state["g"], state["g_buffers"], z, None, track=True)
     views = _view(config, state, "augment_fake"), _view(config, state, "augment_real")
     grads, (loss, fake_logits, real_logits) = discriminator_gradients(
         config, state["d"], jax.lax.stop_gradient(fake), None, to_float(real), None, *views

@@ -115,8 +115,8 @@ def test_a_variable_of_ours_is_refused_with_value_and_what_is_allowed(tmp_path, 
 
 
 def test_the_formulations_are_those_that_there_are():
-    from sg3x.networks.convolution import FORMULATIONS as convolutions
-    from sg3x.signal.filtered_lrelu import FORMULATIONS as activations
+    from sg3x.ops.conv2d import FORMULATIONS as convolutions
+    from sg3x.ops.filtered_lrelu import FORMULATIONS as activations
 
     for name, known in (("SG3X_CONV", convolutions), ("SG3X_FILTERED_LRELU", activations)):
         assert environment_problems({name: "?"})[0].count(", ".join(known)) == 1

@@ -24,12 +24,29 @@ INSTRUCTION = re.compile(r"= (\(.*?\)|\S+) ([\w\-]+)\((.*)")
 
 
 @pytest.fixture(scope="module")
-def programs():
+def compiled():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SG3X_CONV", "lax")  # what TPUs and GPUs run
         state = jax.eval_shape(lambda: init_state(G, D, 0))
-        compiled = Programs(CONFIG, data_mesh(DEVICES), state).compiled
+        return Programs(CONFIG, data_mesh(DEVICES), state).compiled
+
+
+@pytest.fixture(scope="module")
+def programs(compiled):
     return {name: program.as_text() for name, program in compiled.items()}
+
+
+def containers(tree):
+    """Types of all containers of a tree of arguments or results."""
+    here = tree.node_data()
+    return ({here[0]} if here else set()).union(*map(containers, tree.children()))
+
+
+def test_what_crosses_a_programs_border_is_plain(compiled):
+    """A call with modules or Flax's states would cost several times as much, and tie checkpoints to Flax."""
+    for name, program in compiled.items():
+        assert containers(program.in_tree) | containers(program.out_tree) <= {dict, tuple, list}, name
+        assert dict in containers(program.in_tree)
 
 
 def instructions(text):

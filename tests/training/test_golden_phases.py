@@ -71,7 +71,7 @@ def test_discriminator_phases(phases):
 
     @jax.jit
     def main(state):
-        fake, buffers = step.generate(config, state["g"], state["g_buffers"], z, c, update_emas=True)
+        fake, buffers = step.generate(config, state["g"], state["g_buffers"], z, c, track=True)
         grads, aux = step.discriminator_gradients(config, state["d"], fake, c, real, real_c, view, view)
         return grads, aux, buffers
 

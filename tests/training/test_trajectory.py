@@ -50,7 +50,7 @@ def programs(config):
 
     @jax.jit
     def d_phase(state, z, c, real, real_c, sigma):
-        fake, buffers = step.generate(config, state["g"], state["g_buffers"], z, c, update_emas=True)
+        fake, buffers = step.generate(config, state["g"], state["g_buffers"], z, c, track=True)
         view = blurred(sigma)
         return step.discriminator_gradients(config, state["d"], fake, c, real, real_c, view, view)[0], buffers
 
