@@ -9,8 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from sg3x.networks.convolution import MANY_CHANNELS, conv2d
+from sg3x.signal.calling import picture_operator
 
 
+@picture_operator
 def modulated_conv2d(
     x: jax.Array,
     w: jax.Array,

@@ -25,6 +25,7 @@ import numpy as np
 
 from sg3x.signal.apart import apart
 from sg3x.signal.banded import Resampling, Taps, as_taps, resampling
+from sg3x.signal.calling import picture_operator
 from sg3x.signal.pallas_tpu import Source, Stream, fits, run_stream
 from sg3x.signal.place import on_one_device, platform
 from sg3x.signal.polyphase import Grid, in_phases, joined, split, whole
@@ -51,6 +52,7 @@ class _Spec(NamedTuple):
     flip_filter: bool
 
 
+@picture_operator
 def filtered_lrelu(
     x: jax.Array,
     fu: np.ndarray | None = None,
