@@ -7,8 +7,8 @@ import torch.nn.functional as F
 
 from benchmarks.baselines import with_torch
 from sg3x.networks.discriminator import DiscriminatorConfig
-from sg3x.networks.generator import layer_filters
 from sg3x.networks.schedule import GeneratorConfig, layer_schedule
+from sg3x.networks.synthesis import layer_filters
 
 
 class Generator(torch.nn.Module):

@@ -9,12 +9,9 @@ from typing import Any, TypeVar
 import jax
 from flax import nnx
 
-F = TypeVar("F", bound=Callable[..., Any])
+from sg3x.ops.calling import own_arithmetic
 
-_NO_FORWARD_MODE = (
-    "forward-mode differentiation (jax.jvp, jax.jacfwd, jax.linearize) needs operators without hand-written gradients: "
-    "set SG3X_FILTERED_LRELU=reference and SG3X_CONV=lax before the network is first called, or use jax.vjp / jax.grad"
-)
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def compiled(*static: str) -> Callable[[F], F]:
@@ -31,13 +28,8 @@ def compiled(*static: str) -> Callable[[F], F]:
 
         @functools.wraps(function)
         def call(*args: Any, **options: Any) -> Any:
-            try:
-                with jax.numpy_rank_promotion("allow"):
-                    return (moving if options.get("track") else still)(*args, **options)
-            except TypeError as error:
-                if "forward-mode" not in str(error):
-                    raise
-                raise TypeError(_NO_FORWARD_MODE) from error
+            with own_arithmetic():
+                return (moving if options.get("track") else still)(*args, **options)
 
         return call  # type: ignore[return-value]
 

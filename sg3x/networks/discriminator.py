@@ -12,7 +12,7 @@ import numpy as np
 from flax import nnx
 
 from sg3x.networks.compiled import compiled
-from sg3x.networks.equalized import LRELU_GAIN, Conv, Dense, float32, initial_key, lrelu, refuse_integers
+from sg3x.networks.equalized import LRELU_GAIN, Conv, Dense, float32, initial_key, lrelu
 from sg3x.networks.layers import Params, dense, init_dense
 from sg3x.networks.limits import (
     LARGEST_PICTURE,
@@ -28,6 +28,7 @@ from sg3x.networks.limits import (
 from sg3x.networks.mapping import MappingNetwork, apply_mapping, init_mapping
 from sg3x.networks.schedule import check_power_of_two
 from sg3x.ops import conv2d, upfirdn2d
+from sg3x.ops.calling import refuse_integers
 
 SQRT_HALF = np.sqrt(0.5).item()
 BLUR = np.array([1, 3, 3, 1], np.float32) / 8

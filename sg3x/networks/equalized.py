@@ -75,14 +75,6 @@ def float32(x: Any) -> Any:
     return x.astype(jnp.float32) if isinstance(x, jax.Array) else jax.device_put(np.asarray(x, np.float32))
 
 
-def refuse_integers(name: str, x: Any) -> None:
-    """Raises ValueError for pictures that are not yet numbers about -1..1."""
-    if not jnp.issubdtype(jnp.result_type(x), jnp.floating):
-        raise ValueError(
-            f"{name} is {jnp.result_type(x).name}; allowed are floats about -1..1: pictures of 0..255 as x / 127.5 - 1"
-        )
-
-
 def initial_key(key: jax.Array | None, rngs: nnx.Rngs | None) -> jax.Array:
     """The key of a network's initial weights: given, or the next one of the stream `params`."""
     if (key is None) == (rngs is None):

@@ -9,11 +9,13 @@ import jax
 import jax.numpy as jnp
 
 from sg3x.ops import conv2d
+from sg3x.ops.calling import picture_operator
 
 # Sum squares tap by tap from this many channels up: XLA's CPU reduction over leading axes is slow there.
 MANY_CHANNELS = 96
 
 
+@picture_operator
 def modulated_conv2d(
     x: jax.Array,
     w: jax.Array,

@@ -43,8 +43,9 @@ from sg3x.training.state import State, TrainConfig, init_state, zero_statistics
 
 __all__ = ["Segment", "TrainingError", "run_segment"]
 
-LIBRARIES = ("jax", "jaxlib", "optax")  # whose version may change a bit
-FORMULATIONS = ("SG3X_CONV", "SG3X_FILTERED_LRELU")  # variables that choose another way to compute the same
+LIBRARIES = ("jax", "jaxlib", "flax", "optax")  # whose version may change a bit
+# Variables that choose another way to compute the same.
+FORMULATIONS = ("SG3X_CONV", "SG3X_FILTERED_LRELU", "SG3X_UPFIRDN2D")
 AHEAD = 8  # steps that may be queued on the device: enough to keep it busy, few enough to keep the queue small
 
 

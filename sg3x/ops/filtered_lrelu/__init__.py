@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sg3x.ops.calling import picture_operator
 from sg3x.ops.filtered_lrelu.banded import filtered_lrelu_banded
 from sg3x.ops.filtered_lrelu.chunked import filtered_lrelu_chunked
 from sg3x.ops.filtered_lrelu.pallas_tpu import filtered_lrelu_pallas, on_each_device, pallas_takes
@@ -34,6 +35,7 @@ FORMULATIONS = ("banded", "chunked", "pallas", "reference")
 PALLAS_CHANNELS = 96
 
 
+@picture_operator
 def filtered_lrelu(
     x: jax.Array,
     fu: np.ndarray | None = None,

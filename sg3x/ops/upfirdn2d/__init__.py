@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sg3x.ops.calling import picture_operator
 from sg3x.ops.fir import as_taps, resampling
 from sg3x.ops.platform import platform
 from sg3x.ops.upfirdn2d.banded import resample_banded
@@ -36,6 +38,7 @@ def parse_padding(padding: int | Sequence[int]) -> tuple[int, int, int, int]:
     return x0, x1, y0, y1
 
 
+@picture_operator
 def upfirdn2d(
     x: jax.Array,
     f: np.ndarray | jax.Array | None,
@@ -56,18 +59,18 @@ def upfirdn2d(
         gain: scales the whole two-dimensional result.
         flip_filter: false is a convolution (taps reversed against the image), true a correlation.
         impl: "banded" (matmuls), "shifted" (sums of shifted pictures) or "reference" (one depthwise convolution; plain,
-            slow); None takes what is best for the platform: shifted on a CPU.
+            slow); None takes `SG3X_UPFIRDN2D`, or what is best for the platform: shifted on a CPU.
 
     Returns:
         float[N, H', W', C] with H' = (H * up + y0 + y1 - taps) // down + 1, likewise W'.
     """
     x = jnp.asarray(x)
     up, down, padding = parse_pair(up, "up"), parse_pair(down, "down"), parse_padding(padding)
-    impl = impl or ("shifted" if platform() == "cpu" else "banded")
+    impl = impl or os.environ.get("SG3X_UPFIRDN2D") or ("shifted" if platform() == "cpu" else "banded")
     if impl == "reference":
         return upfirdn2d_reference(x, f, up, down, padding, gain, flip_filter)
     if impl not in ("banded", "shifted"):
-        raise ValueError(f"impl={impl!r} must be 'banded', 'shifted' or 'reference'")
+        raise ValueError(f"upfirdn2d formulation {impl!r} must be 'banded', 'shifted' or 'reference'")
     taps = as_taps(None if f is None else np.asarray(f))
     sampling = resampling(taps, (x.shape[1], x.shape[2]), up, down, padding, flip_filter, gain)
     return resample_shifted(sampling, x) if impl == "shifted" else resample_banded(sampling, x)
