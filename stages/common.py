@@ -34,6 +34,8 @@ def main(stage: Callable[[], None], keep_memory: bool = True, saves: bool = Fals
         saves: the stage saves what it has when it is to stop, also when its `dvc` is gone.
     """
     follow_parent(saves)
+    if not os.environ.get("SG3X_DEBUG"):
+        sys.unraisablehook = lambda unraisable: None  # what a library's destructor stumbles over after an error
     if keep_memory:
         keep_freed_memory()
     try:
