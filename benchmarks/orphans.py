@@ -2,9 +2,9 @@
 
     python -m benchmarks.orphans --rounds 50
 
-Two sets of parameters are run undisturbed first, in a copy of the project. In a round one of them is run at a stage, `dvc` alone gets
-SIGKILL, and at once `dvc repro` runs that stage with the other parameters. Its output has to be the undisturbed one, at once
-and after the time in which an orphan would have ended.
+Two sets of parameters are run undisturbed first, in a copy of the project. In a round one of them is run at a stage, `dvc` alone
+gets SIGKILL, and at once `dvc repro` runs that stage with the other parameters. Its output has to be the undisturbed one, at
+once and after the time in which an orphan would have ended.
 """
 
 from __future__ import annotations
