@@ -35,6 +35,8 @@ def main(stage: Callable[[], None], keep_memory: bool = True, saves: bool = Fals
         keep_memory: freed memory is kept from the beginning; otherwise the stage says from when on.
         saves: the stage saves what it has when it is to stop, also when its `dvc` is gone.
     """
+    if not os.environ.get("SG3X_DEBUG"):
+        sys.unraisablehook = lambda unraisable: None  # what a library's destructor stumbles over after an error
     with plain_output():
         follow_parent(saves)
         _run(stage, keep_memory)

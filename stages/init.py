@@ -9,6 +9,7 @@ from sg3x.files.atomic import atomic_write
 from sg3x.files.fingerprint import hash_file
 from sg3x.training.checkpoints import save_checkpoint
 from sg3x.training.options import discriminator_config, generator_config
+from sg3x.training.problems import explain_write
 from sg3x.training.start import start_from
 from sg3x.training.state import init_state
 from stages.common import CHECKPOINTS, RESULTS, main
@@ -25,7 +26,8 @@ def init() -> None:
     else:
         state, meta["init"] = start_from(source, generator, discriminator, params.seed)
         print(f"weights of {source}, sha256 {meta['init']['sha256']}")
-    save_checkpoint(CHECKPOINTS / "0", state, meta, [])
+    with explain_write(CHECKPOINTS / "0", in_scratch=False):
+        save_checkpoint(CHECKPOINTS / "0", state, meta, [])
     _write_start(source, meta)
     sizes = {name: sum(p.size for p in state[name].values()) for name in ("g", "d")}
     print(f"generator {sizes['g']:,} parameters, discriminator {sizes['d']:,}")

@@ -184,7 +184,8 @@ def check_config(path: Path, meta: dict[str, Any], expected: dict[str, dict[str,
 
 
 def _checkpointer() -> tuple[Any, Any]:
-    logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns of a merge that this layout does not need
+    for name in ("absl", "asyncio"):  # Orbax logs what it raises as well, with its tracebacks
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     import orbax.checkpoint as ocp
 
     # OCDBT, the default layout, has random file names; this one is the same bytes every time.

@@ -74,6 +74,7 @@ def _errno_in(text: str) -> int | None:
         errno.EROFS: ("Read-only file system",),
         errno.EACCES: ("Permission denied",),
         errno.EDQUOT: ("Disk quota exceeded",),
+        errno.EMFILE: ("Too many open files", "OS error 24"),
     }
     return next((number for number, phrases in said.items() if any(phrase in text for phrase in phrases)), None)
 
@@ -85,6 +86,8 @@ def _refused(path: Path, number: int | None, said: str, in_scratch: bool) -> str
         todo = "the disk is full (or a quota or file-size limit is reached): free some space" + move.format("has room")
     elif number in (errno.EROFS, errno.EACCES, errno.EPERM):
         todo = "this folder cannot be written to: change its permissions" + move.format("can be written to")
+    elif number in (errno.EMFILE, errno.ENFILE):
+        todo = "too many files are open: raise the limit (ulimit -n 4096)"
     else:
         todo = "the file system refuses it"
     return f"cannot write {path}: {todo} ({said}). Earlier checkpoints are intact; dvc repro then goes on from the last one"

@@ -212,6 +212,22 @@ def test_file_is_as_it_was_when_writing_fails(tmp_path, monkeypatch):
     assert (tmp_path / "file").read_bytes() == b"old"
 
 
+@pytest.mark.parametrize("number", atomic.NO_ROOM)
+def test_a_full_disk_names_the_output(tmp_path, monkeypatch, number):
+    def full(path, content):
+        raise OSError(number, "no room")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=r"disk is full while writing .*curves\.png.*free some space"):
+        atomic_write(tmp_path / "curves.png", b"x")
+    with (
+        pytest.raises(OSError, match=r"disk is full while writing .*figures.*free"),
+        atomic_folder(tmp_path / "figures", ANY),
+    ):
+        raise OSError(number, "no room")  # of a library that names no file
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_only_a_full_disk_is_explained(tmp_path):
     with pytest.raises(OSError, match="disk is full while packing") as full, explain_disk_full(tmp_path, "packing"):
         raise OSError(errno.ENOSPC, "No space left on device")
