@@ -34,7 +34,7 @@ def read_record(raw: Path) -> dict[str, Any]:
             found = json.loads((raw / name).read_text(encoding="utf-8"))
         except FileNotFoundError:
             continue
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(
                 f"{raw / name} is damaged ({error}): remove {raw}, and run the fetch stage again"
             ) from error
