@@ -64,8 +64,10 @@ def _untrainable(generator: Any, discriminator: Any, config: Any) -> str | None:
     except ValueError as error:
         return f"params.yaml cannot ask for its shape: {' '.join(str(error).split())[:200]}"
     size = asked["resolution"]
-    made: tuple[Any, Any]
-    made = generator_config(sections[0], size, "float32"), discriminator_config(sections[1], size, "float32")
+    made: list[Any] = [
+        generator_config(sections[0], size, "float32"),
+        discriminator_config(sections[1], size, "float32"),
+    ]
     for kind, ours, theirs in zip(("generator", "discriminator"), made, (config, discriminator.config), strict=True):
         mine, wanted = ours.to_dict(), theirs.to_dict()
         for key in sorted(mine.keys() - set(FREE_KEYS)):
