@@ -155,7 +155,8 @@ def test_pictures_have_the_networks_channels(monkeypatch, tmp_path, channels, mo
     run("generate", "x", "--seeds", "0-3", "--grid", "2x2", "--out", tmp_path)
     run("generate", "x", "--seeds", "0", "--mix", "1", "--styles", "0", "--out", tmp_path / "mixed")
     for name in ("seed0000.png", "grid.png", "mixed/0-1.png", "mixed/grid.png"):
-        assert Image.open(tmp_path / name).mode == mode, name
+        with Image.open(tmp_path / name) as image:
+            assert image.mode == mode, name
     assert picture(tmp_path / "seed0000.png").min() == 191
 
 
