@@ -2,10 +2,11 @@
 
     python -m benchmarks.hostile [--files 1000] [--kinds pickle,config] [--seed 0] [--work FOLDER] [--out FILE]
 
-Every file is an honest one changed where its own structure says: opcodes moved and repeated, a leaf of its JSON replaced, a
-size in its header, a key of its YAML; sometimes plain bytes. A reader gets a process of its own with 1 GB of address
-space beside what its libraries take, and 10 s of processor time a file. A file counts against us when it breaks either, or ends in an exception that
-is not one of the documented classes. File N of a kind depends on (seed, kind, N) alone; a stopped run goes on where it was.
+Every file is an honest one changed where its own structure says: opcodes moved and repeated, a leaf of its JSON
+replaced, a size in its header, a key of its YAML; sometimes plain bytes. A reader gets a process of its own with 1 GB
+of address space beside what its libraries take, and 10 s of processor time a file. A file counts against us when it
+breaks either, or ends in an exception that is not one of the documented classes. File N of a kind depends on (seed,
+kind, N) alone; a stopped run goes on where it was.
 """
 
 from __future__ import annotations
