@@ -52,11 +52,13 @@ def import_nvidia(
         )
         typer.echo(f"  draw:   sg3x generate {out} --seeds 0-15 --grid 4x4 --out samples-imported")
         typer.echo(f"  look:   sg3x info {out}")
-        if reason := _untrainable(networks.generator, networks.discriminator, config):
+        discriminator = networks.discriminator
+        reason = _untrainable(networks.generator, discriminator, config)
+        if reason or discriminator is None:
             typer.echo(f"  training cannot start from it: {reason}")
         elif networks.discriminator is not None:
             typer.echo(f"  train:  in params.yaml  init: {{from: {out}, freeze_d: 0}}  and these shapes:")
-            typer.echo(_as_params(config, networks.discriminator.config))
+            typer.echo(_as_params(config, discriminator.config))
 
 
 def _untrainable(generator: Any, discriminator: Any, config: Any) -> str | None:
@@ -78,10 +80,10 @@ def _untrainable(generator: Any, discriminator: Any, config: Any) -> str | None:
     except ValueError as error:
         return f"params.yaml cannot ask for its shape: {' '.join(str(error).split())[:200]}"
     size = asked["resolution"]
-    made: tuple[Any, ...] = (
+    made: list[Any] = [
         generator_config(sections[0], size, "float32"),
         discriminator_config(sections[1], size, "float32"),
-    )
+    ]
     for kind, ours, theirs in zip(("generator", "discriminator"), made, (config, discriminator.config), strict=True):
         mine, wanted = ours.to_dict(), theirs.to_dict()
         for key in sorted(mine.keys() - set(FREE_KEYS)):

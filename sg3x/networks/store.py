@@ -162,7 +162,8 @@ def _transform(folder: Path, values: Any) -> np.ndarray | None:
     if values is None:
         return None
     try:
-        found = np.array(values, np.float32)
+        with np.errstate(over="ignore"):  # too large is infinite, and refused below
+            found = np.array(values, np.float32)
     except (TypeError, ValueError, OverflowError):
         found = np.zeros(0, np.float32)
     if found.shape != (3, 3) or not np.isfinite(found).all():

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -197,3 +198,91 @@ def test_import_takes_an_empty_place_its_own_network_but_not_the_current_folder(
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
     assert "is the current folder" in run("import-nvidia", PICKLE, ".", "--force", code=1)
+
+
+class Painter:
+    """Draws what it is told with: enough of a generator for the command, and nothing to compile."""
+
+    z_dim, resolution = 4, 8
+
+    def __init__(self, channels, transform=None):
+        self.config = SimpleNamespace(img_channels=channels, c_dim=0, num_ws=3)
+        self.channels, self.transform, self.used = channels, transform, []
+
+    def mapping(self, z, *_, **__):
+        return np.repeat(np.asarray(z)[:, None], 3, axis=1)
+
+    def synthesis(self, ws, transform=None):
+        self.used.append(self.transform if transform is None else transform)
+        return np.full((len(ws), 8, 8, self.channels), 0.5, np.float32)
+
+
+@pytest.mark.parametrize("channels, mode", [(1, "L"), (3, "RGB"), (4, "RGBA")])
+def test_pictures_have_the_networks_channels(monkeypatch, tmp_path, channels, mode):
+    monkeypatch.setattr("sg3x.loading.load_generator", lambda _: Painter(channels))
+    run("generate", "x", "--seeds", "0-3", "--grid", "2x2", "--out", tmp_path)
+    run("generate", "x", "--seeds", "0", "--mix", "1", "--styles", "0", "--out", tmp_path / "mixed")
+    for name in ("seed0000.png", "grid.png", "mixed/0-1.png", "mixed/grid.png"):
+        with Image.open(tmp_path / name) as image:
+            assert image.mode == mode, name
+    assert picture(tmp_path / "seed0000.png").min() == 191
+
+
+def test_networks_that_no_png_can_hold_are_refused_before_drawing(monkeypatch, tmp_path):
+    monkeypatch.setattr("sg3x.loading.load_generator", lambda _: Painter(5))
+    assert "draws 5 channels: PNG files have 1" in run("generate", "x", "--seeds", "0", "--out", tmp_path, code=1)
+
+
+@pytest.mark.parametrize("options", [[], ["--mix", "1", "--styles", "0"]], ids=["seeds", "mix"])
+@pytest.mark.parametrize("move", [[], ["--translate", "0,0"], ["--rotate", "90"], ["--translate", "0.5,0"]], ids=str)
+def test_a_stored_transform_changes_no_picture_of_a_command(monkeypatch, tmp_path, options, move):
+    """As gen_images.py, which sets its own transform for every picture."""
+    plain, stored = Painter(3), Painter(3, transform=np.full((3, 3), 7.0))
+    for painter in (plain, stored):
+        monkeypatch.setattr("sg3x.loading.load_generator", lambda _, painter=painter: painter)
+        run("generate", "x", "--seeds", "0", *options, *move, "--out", tmp_path)
+    used = [[np.eye(3) if t is None else t for t in painter.used] for painter in (plain, stored)]
+    np.testing.assert_array_equal(used[0], used[1])
+
+
+def test_the_lines_to_train_with_are_keys_of_params_yaml(imported):
+    from ruamel.yaml import YAML
+
+    from sg3x.commands.import_nvidia import _as_params, _untrainable
+    from sg3x.config.sections import DiscriminatorSection, GeneratorSection
+
+    stored = load_networks(imported)
+    config, judge = stored.generator.config, stored.discriminator
+    asked = YAML(typ="safe").load(_as_params(config, judge.config))
+    GeneratorSection(**asked["generator"])
+    DiscriminatorSection(**asked["discriminator"])
+    assert asked["resolution"] == 32 and _untrainable(stored.generator, judge, config) is None
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        ({"img_channels": 4}, "draws 4 channels, training is in RGB"),
+        ({"c_dim": 3}, "it has 3 classes"),
+        ({"conv_kernel": 5}, "no key for its generator's conv_kernel, 5"),
+        ({"first_cutoff": 3.0}, "no key for its generator's first_cutoff"),
+        ({"num_layers": 40}, "params.yaml cannot ask for its shape"),
+    ],
+    ids=str,
+)
+def test_import_says_why_training_cannot_start(change, reason):
+    from sg3x.commands.import_nvidia import _untrainable
+    from sg3x.networks import DiscriminatorConfig, GeneratorConfig
+
+    judge = SimpleNamespace(config=DiscriminatorConfig(32))
+    assert reason in _untrainable(object(), judge, GeneratorConfig(32, **change))
+    assert "no D" in _untrainable(object(), None, GeneratorConfig(32))
+
+
+def test_ctrl_c_is_one_line(monkeypatch, tmp_path):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sg3x.interop.nvidia.load_pickle", interrupted)
+    assert run("import-nvidia", PICKLE, tmp_path / "out", code=130) == "interrupted\n"
+    assert not (tmp_path / "out").exists()

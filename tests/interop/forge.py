@@ -34,6 +34,14 @@ class New:
     items: dict
 
 
+@dataclass
+class Built:
+    """A NEWOBJ that BUILD gives its state."""
+
+    new: New
+    state: Any
+
+
 @dataclass(frozen=True)
 class Persistent:
     """A persistent id."""
@@ -71,10 +79,19 @@ class Forger(pickle._Pickler):
         self.memoize(new)
         self._batch_setitems(new.items.items())
 
+    def save_built(self, built):
+        self.save(built.new.function)
+        self.save(())
+        self.write(pickle.NEWOBJ)
+        self.memoize(built)
+        self.save(built.state)
+        self.write(pickle.BUILD)
+
     def persistent_id(self, value):
         return value.identity if isinstance(value, Persistent) else None
 
     dispatch[Name], dispatch[Call], dispatch[New] = save_name, save_call, save_new
+    dispatch[Built] = save_built
 
 
 def dumps(value, protocol=4):

@@ -2,7 +2,9 @@
 
 import io
 import pickle
+import re
 import struct
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -157,3 +159,36 @@ def test_what_is_no_zip_or_has_no_description(tmp_path):
     path.write_bytes(content.getvalue())
     with pytest.raises(TorchScriptError, match=r"0 members \*/data\.pkl"):
         read_torchscript(path)
+
+
+def test_members_that_overlap_or_share_a_name_are_refused(tmp_path):
+    numbers = {f"data/{i}": NUMBERS.tobytes() for i in range(3)}
+    good = archive(tmp_path / "a.pt", module(a=tensor("0", 12, (2,), (1,))), numbers).read_bytes()
+    listed = [m.start() for m in re.finditer(b"PK\x01\x02", good)]
+    content = bytearray(good)
+    content[listed[2] + 42 : listed[2] + 46] = good[listed[1] + 42 : listed[1] + 46]  # two members begin at one place
+    (tmp_path / "b.pt").write_bytes(content)
+    with pytest.raises(TorchScriptError, match="overlaps another"):
+        read_torchscript(tmp_path / "b.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with zipfile.ZipFile(tmp_path / "a.pt", "a") as file:
+            file.writestr("archive/data/0", b"x")
+    with pytest.raises(TorchScriptError, match="two members have one name"):
+        read_torchscript(tmp_path / "a.pt")
+
+
+def test_keys_that_all_collide_are_refused_at_once(tmp_path):
+    def long(value):
+        return b"\x8a\x0a" + value.to_bytes(10, "little")
+
+    items = b"".join(long(i * (2**61 - 1)) + b"N" for i in range(20_000))
+    with pytest.raises(TorchScriptError, match="steps"):
+        read_torchscript(archive(tmp_path / "a.pt", module(a=b"}(" + items + b"u")))
+
+
+def test_one_tensor_under_many_names_is_refused(tmp_path):
+    again = {f"n{i}": b"h\x09" for i in range(20)}
+    described = module(a=tensor("0", 12, (4, 3), (3, 1)) + b"q\x09", **again)
+    with pytest.raises(TorchScriptError, match="stands in many places"):
+        list(tensors_of(read_torchscript(archive(tmp_path / "a.pt", described, DATA))))
