@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from ruamel.yaml import YAML, YAMLError
 
 from sg3x.config.sections import Params
+from sg3x.files.yaml12 import YamlError, parse_yaml
 
 # What each stage reads: its `params` in dvc.yaml. A test holds the two together.
 STAGE_PARAMS: dict[str, tuple[str, ...]] = {
@@ -48,10 +48,10 @@ def load_params(path: str | Path = "params.yaml") -> Params:
     """Reads and validates a parameter file (YAML 1.2, as DVC reads it)."""
     path = Path(path)
     try:
-        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        values = parse_yaml(path.read_bytes())
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist: copy one of presets/*.yaml to it") from None
-    except YAMLError as error:
+    except YamlError as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold keys and values, as in presets/demo.yaml")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ruamel.yaml import YAML, YAMLError
-
+from sg3x.files.yaml12 import parse_yaml
 from sg3x.report.page import page
 from sg3x.report.run import Run, RunError, folder_reader, git, load_run, revision_reader
 
@@ -69,9 +68,9 @@ def _md5s(lock: bytes | None) -> list[tuple[str, str]]:
     if lock is None:
         return []
     try:
-        stages = YAML(typ="safe", pure=True).load(lock.decode())["stages"]
+        stages = parse_yaml(lock)["stages"]
         outs = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", []) if "md5" in out}
-    except (YAMLError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"dvc.lock is damaged: {error}") from error
     return [
         (f"{path}, DVC's md5", md5)

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML, YAMLError
-
 from sg3x.files.nested import flat
+from sg3x.files.yaml12 import parse_yaml
 from sg3x.report.figures import FIGURES
 
 Read = Callable[[str], bytes | None]
@@ -55,11 +54,11 @@ def load_run(name: str, read: Read, provenance: list[tuple[str, str]] | None = N
         RunError: if there is no params.yaml or no results/metrics.json, or one is damaged.
     """
     try:
-        values = YAML(typ="safe", pure=True).load(_required(name, "params.yaml", read).decode())
+        values = parse_yaml(_required(name, "params.yaml", read))
         metrics = json.loads(_required(name, "results/metrics.json", read))
         segments = _segments(values.get("segments", {}), read)
         start = json.loads(read("results/segments/0.json") or "{}")
-    except (YAMLError, ValueError, AttributeError) as error:
+    except (ValueError, AttributeError) as error:
         if isinstance(error, RunError):
             raise
         raise RunError(f"{name}: params.yaml or a file in results/ is damaged: {error}") from error

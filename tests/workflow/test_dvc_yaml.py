@@ -5,12 +5,12 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
 from sg3x.config import STAGE_PARAMS
+from sg3x.files.yaml12 import parse_yaml
 
 ROOT = Path(__file__).parents[2]
-PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())
+PIPELINE = parse_yaml((ROOT / "dvc.yaml").read_text())
 STAGES = {name: entry.get("do", entry) for name, entry in PIPELINE["stages"].items()}
 
 
@@ -95,7 +95,7 @@ def test_commands_run_the_checkout_they_are_in():
 
 def test_segment_keys_are_quoted_in_every_preset():
     for path in [ROOT / "params.yaml", *(ROOT / "presets").glob("*.yaml")]:
-        segments = YAML(typ="safe").load(path.read_text())["segments"]
+        segments = parse_yaml(path.read_text())["segments"]
         assert segments and all(isinstance(key, str) for key in segments), path
 
 
