@@ -30,7 +30,7 @@ STAGE_PARAMS: dict[str, tuple[str, ...]] = {
         "features.inception_url", "generate.first_seed", "generate.grid_columns", "generate.grid_rows",
         "generate.grid_size",
     ),
-    "export": (),
+    "export": ("total_kimg",),
     "generate": ("generate",),
     "evaluate": ("evaluate", "features.inception_path", "features.inception_url", "features.lpips_path"),
     "walk": ("walk",),
@@ -137,6 +137,22 @@ def _trace(stage: str, key: str) -> None:
     if target := os.environ.get("SG3X_TRACE_PARAMS"):
         with open(target, "a", encoding="utf-8") as file:
             file.write(f"{stage} {key}\n")
+
+
+def this_segment(params: Params, end: str | None = None) -> tuple[str, str]:
+    """The kimg that a segment resumes from and ends at: that of `end`, else the one that DVC names in DVC_STAGE, `train@END`.
+
+    Raises:
+        ConfigError: params.yaml has no such segment, or the stage was not started by DVC.
+    """
+    name = os.environ.get("DVC_STAGE", "") if end is None else end
+    end = name.rpartition("@")[2]
+    if end not in params.segments:
+        ends = ", ".join(sorted(params.segments, key=int))
+        raise ConfigError(
+            f"{name!r} is no segment of params.yaml, where there are {ends}: run it by `dvc repro`, or give --to"
+        )
+    return str(params.segments[end]), end
 
 
 def stage_params(stage: str, path: str | Path = "params.yaml") -> StageParams:

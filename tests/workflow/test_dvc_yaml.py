@@ -93,6 +93,11 @@ def test_commands_run_the_checkout_they_are_in():
         assert stage["cmd"].startswith(f"python3 -m stages.{name}"), "a script path would import the installed sg3x"
 
 
+def test_no_command_holds_a_parameter():
+    """Commands go to a shell: what params.yaml says must not get there."""
+    assert not [name for name, stage in STAGES.items() if "${" in stage["cmd"]]
+
+
 def test_segment_keys_are_quoted_in_every_preset():
     for path in [ROOT / "params.yaml", *(ROOT / "presets").glob("*.yaml")]:
         segments = parse_yaml(path.read_text())["segments"]
@@ -101,7 +106,7 @@ def test_segment_keys_are_quoted_in_every_preset():
 
 def test_outputs_are_ignored_by_git_from_the_start():
     ignored = (ROOT / ".gitignore").read_text().split()
-    for place in ("data/raw", "data/arrays", "data/reference", "checkpoints", "models/*", "samples"):
+    for place in ("data/raw", "data/arrays", "data/reference", "checkpoints", "models/generator", "samples"):
         assert f"/{place}" in ignored
 
 
