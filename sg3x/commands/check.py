@@ -22,3 +22,5 @@ def check(path: Annotated[Path, typer.Argument(help="a parameter file")] = Path(
         f"{path} is valid: StyleGAN3-{params.generator.config} at {params.resolution}x{params.resolution} on "
         f"{params.fetch.source}, batch {params.batch_size}, checkpoints at {ends} kimg"
     )
+    if params.run.launcher.strip():
+        typer.echo(f"training is started by a program that it names: run.launcher = {params.run.launcher!r}")

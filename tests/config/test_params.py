@@ -145,3 +145,14 @@ def test_a_stage_knows_its_segment_from_dvc(values, monkeypatch):
         monkeypatch.setenv("DVC_STAGE", name)
         with pytest.raises(ConfigError, match="there are 12, 24"):
             this_segment(params)
+
+
+def test_check_names_the_program_that_parameters_start(tmp_path):
+    from typer.testing import CliRunner
+
+    from sg3x.cli import app
+
+    text = (ROOT / "presets" / "demo.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(text.replace('launcher: ""', 'launcher: "sh -c evil"'))
+    done = CliRunner().invoke(app, ["check", str(tmp_path / "params.yaml")])
+    assert done.exit_code == 0 and "run.launcher = 'sh -c evil'" in done.output

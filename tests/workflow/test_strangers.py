@@ -5,6 +5,8 @@ import yaml
 
 from sg3x.files.yaml12 import parse_yaml
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = {
     "segments": ({"segments": {"1; touch pwned": 0}}, "train@1; touch pwned"),
     "quotes": ({"segments": {"1'$(touch pwned)": 0}}, "score@1'$(touch pwned)"),
