@@ -22,8 +22,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from sg3x.files.fingerprint import hash_file, hash_tree
 
 ROOT = Path(__file__).parents[1]
@@ -60,12 +58,7 @@ class Bench:
             self.right.append(found)
 
     def choose(self, which: int) -> None:
-        yaml = YAML()
-        path = self.project.folder / "params.yaml"
-        params = yaml.load(path)
-        for key, value in SETS[which].items():
-            params[key] = {**params[key], **value} if isinstance(value, dict) else value
-        yaml.dump(params, path)
+        self.project.set_params(**SETS[which])
 
     def outputs(self, stage: str) -> list[str]:
         paths = [self.project.folder / out for out in STAGES[stage]]

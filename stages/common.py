@@ -47,6 +47,7 @@ def _run(stage: Callable[[], None], keep_memory: bool) -> None:
         keep_freed_memory()
     try:
         check_environment()
+        refuse_links()
         stage()
     except KeyboardInterrupt as stopped:
         print(f"\n{str(stopped) or 'interrupted'}", file=sys.stderr, flush=True)
@@ -56,6 +57,18 @@ def _run(stage: Callable[[], None], keep_memory: bool) -> None:
             raise
         print(f"\nerror: {str(error) or type(error).__name__}", file=sys.stderr, flush=True)
         sys.exit(1)
+
+
+def refuse_links() -> None:
+    """Raises ValueError where an output's folder is a link out of the repository: DVC would refuse it after all the work."""
+    here = Path.cwd().resolve()
+    for place in (CHECKPOINTS, RAW.parent, RAW, ARRAYS, REFERENCE, MODEL.parent, MODEL, SAMPLES, RESULTS):
+        if place.is_symlink() and not place.resolve().is_relative_to(here):
+            raise ValueError(
+                f"{place} is a link to {place.resolve()}, and DVC takes no output outside the repository. Make it a folder, "
+                "and move what is large instead: `dvc cache dir /big/disk/cache` with `dvc config cache.type symlink`, and "
+                "SG3X_SCRATCH=/big/disk/scratch for unfinished training"
+            )
 
 
 def progress(what: str, every_seconds: float = 2.0) -> Callable[[int, int | None], None]:

@@ -1,7 +1,6 @@
 """The averaged generator as safetensors + JSON, and the whole history, at fixed places."""
 
-import argparse
-
+from sg3x.config import stage_params
 from sg3x.files.atomic import atomic_write
 from sg3x.files.tables import format_tsv
 from sg3x.networks.store import save_generator
@@ -10,9 +9,7 @@ from stages.common import CHECKPOINTS, MODEL, RESULTS, main
 
 
 def export() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--kimg", required=True)
-    generator, meta, history = load_averaged(CHECKPOINTS / arguments.parse_args().kimg)
+    generator, meta, history = load_averaged(CHECKPOINTS / str(stage_params("export").total_kimg))
     about = {"nimg": meta["nimg"], "dataset_fingerprint": meta.get("dataset_fingerprint")}
     save_generator(MODEL, generator, about)
     RESULTS.mkdir(exist_ok=True)

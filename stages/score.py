@@ -1,9 +1,8 @@
 """Score and sample grid of one segment's averaged generator, which checkpoint they are of, and what was measured on the way."""
 
-import argparse
 import json
 
-from sg3x.config import stage_params
+from sg3x.config import load_params, stage_params, this_segment
 from sg3x.files.atomic import atomic_write
 from sg3x.files.fingerprint import hash_file
 from sg3x.metrics.evaluate import Scoring, score_generator
@@ -15,9 +14,7 @@ from stages.common import CHECKPOINTS, DOWNLOADS, QUALITY, REFERENCE, RESULTS, S
 
 
 def score() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--kimg", required=True)
-    kimg = arguments.parse_args().kimg
+    _, kimg = this_segment(load_params())
     params = stage_params("score")
     set_up_jax()
     give_up_finished(SCRATCH, CHECKPOINTS / kimg)  # DVC has it, or this stage would not run

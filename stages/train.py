@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sg3x.allocator import keep_freed_memory
-from sg3x.config import load_params, stage_params
+from sg3x.config import load_params, stage_params, this_segment
 from sg3x.data.prepare import load_arrays
 from sg3x.files.environment import checkpoint_minutes
 from sg3x.training.defaults import describe, resolve
@@ -43,19 +43,20 @@ CODE = (
 
 def train() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--from", dest="start", required=True)
-    arguments.add_argument("--to", dest="end", required=True)
-    given = arguments.parse_args()
-    run = load_params().run  # how, not what: no part of dvc.yaml's params, so that a change trains nothing again
-    launch(run.launcher, ["-m", "stages.train", "--from", given.start, "--to", given.end])
+    arguments.add_argument("--to", help="the segment's end in kimg; not given: the one that DVC names in DVC_STAGE")
+    arguments.add_argument("--from", dest="start", help="as params.yaml has it; kept for scripts that give it")
+    everything = load_params()
+    start, end = this_segment(everything, arguments.parse_args().to)
+    run = everything.run  # how, not what: no part of dvc.yaml's params, so that a change trains nothing again
+    launch(run.launcher, ["-m", "stages.train", "--to", end])
     join()
     params = stage_params("train")
     set_up_jax()
     images, facts = load_arrays(ARRAYS)
     segment = Segment(
-        parent=CHECKPOINTS / given.start,
-        out=CHECKPOINTS / given.end,
-        end_kimg=int(given.end),
+        parent=CHECKPOINTS / start,
+        out=CHECKPOINTS / end,
+        end_kimg=int(end),
         scratch_root=SCRATCH,
         log_kimg=params.log_kimg,
         identity={
@@ -71,7 +72,7 @@ def train() -> None:
         tensorboard=run.tensorboard,
         when_compiled=keep_freed_memory,
         gauge=open_gauge(images, facts["fingerprint"]),
-        quality=QUALITY / f"{given.end}.tsv",
+        quality=QUALITY / f"{end}.tsv",
     )
     if is_first():
         print(describe(resolve(params)), flush=True)

@@ -30,6 +30,8 @@ def check(
         f"{path} is valid: StyleGAN3-{params.generator.config} at {params.resolution}x{params.resolution} on "
         f"{params.fetch.source}, batch {params.batch_size}, checkpoints at {ends} kimg"
     )
+    if params.run.launcher.strip():
+        typer.echo(f"training is started by a program that it names: run.launcher = {params.run.launcher!r}")
 
 
 def _devices_here() -> int:

@@ -14,8 +14,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sg3x.training.scratch import FINISHED, nimg_of, progress_checkpoints
-
 
 class _Said(BaseModel):
     """What a trainer writes of itself, as far as it is shown; other keys are passed on as they are."""
@@ -63,6 +61,8 @@ def unfinished(scratch: Path) -> list[dict[str, Any]]:
 
     `damaged`, with a reason, is all there is of one whose file is not what a trainer writes.
     """
+    from sg3x.training.scratch import FINISHED, nimg_of, progress_checkpoints  # brings JAX
+
     found = []
     for file in sorted(scratch.glob("[!.]*/progress.json")):  # with a dot: being removed
         saved: dict[str, Any] = {"saved_kimg": None, "saved_age_s": None}

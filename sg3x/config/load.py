@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from ruamel.yaml import YAML, YAMLError
 
 from sg3x.config.sections import Params
+from sg3x.files.yaml12 import YamlError, parse_yaml
 
 # What each stage reads: its `params` in dvc.yaml. A test holds the two together.
 STAGE_PARAMS: dict[str, tuple[str, ...]] = {
@@ -30,7 +30,7 @@ STAGE_PARAMS: dict[str, tuple[str, ...]] = {
         "features.inception_url", "generate.first_seed", "generate.grid_columns", "generate.grid_rows",
         "generate.grid_size",
     ),
-    "export": (),
+    "export": ("total_kimg",),
     "generate": ("generate",),
     "evaluate": ("evaluate", "features.inception_path", "features.inception_url", "features.lpips_path"),
     "walk": ("walk",),
@@ -48,10 +48,10 @@ def load_params(path: str | Path = "params.yaml") -> Params:
     """Reads and validates a parameter file (YAML 1.2, as DVC reads it)."""
     path = Path(path)
     try:
-        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        values = parse_yaml(path.read_bytes())
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist: copy one of presets/*.yaml to it") from None
-    except YAMLError as error:
+    except YamlError as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold keys and values, as in presets/demo.yaml")
@@ -137,6 +137,22 @@ def _trace(stage: str, key: str) -> None:
     if target := os.environ.get("SG3X_TRACE_PARAMS"):
         with open(target, "a", encoding="utf-8") as file:
             file.write(f"{stage} {key}\n")
+
+
+def this_segment(params: Params, end: str | None = None) -> tuple[str, str]:
+    """The kimg that a segment resumes from and ends at: that of `end`, else the one that DVC names in DVC_STAGE, `train@END`.
+
+    Raises:
+        ConfigError: params.yaml has no such segment, or the stage was not started by DVC.
+    """
+    name = os.environ.get("DVC_STAGE", "") if end is None else end
+    end = name.rpartition("@")[2]
+    if end not in params.segments:
+        ends = ", ".join(sorted(params.segments, key=int))
+        raise ConfigError(
+            f"{name!r} is no segment of params.yaml, where there are {ends}: run it by `dvc repro`, or give --to"
+        )
+    return str(params.segments[end]), end
 
 
 def stage_params(stage: str, path: str | Path = "params.yaml") -> StageParams:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import posixpath
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
@@ -233,6 +234,25 @@ class Params(Section):
     @model_validator(mode="after")
     def _segments_chain(self) -> Params:
         check_segments(self.segments, self.total_kimg)
+        return self
+
+    @model_validator(mode="after")
+    def _starts_outside(self) -> Params:
+        start = posixpath.normpath(self.init.from_)
+        for output in (
+            "checkpoints",
+            "models/generator",
+            "data/raw",
+            "data/arrays",
+            "data/reference",
+            "samples",
+            "results",
+        ):
+            if start == output or start.startswith(output + "/"):
+                raise ValueError(
+                    f"init.from={self.init.from_!r} is an output of this workflow, which would depend on itself: copy it, as "
+                    f"`cp -r {start} models/start`, and set init.from: models/start"
+                )
         return self
 
     @model_validator(mode="after")

@@ -32,6 +32,7 @@ from urllib3.exceptions import HTTPError
 from sg3x.files.atomic import atomic_write, explain_disk_full, remove
 from sg3x.files.fingerprint import hash_open_file
 from sg3x.files.locks import exclusive
+from sg3x.files.terminal import without_passwords
 
 Progress = Callable[[int, int | None], None]  # bytes there so far, bytes in all (None while unknown)
 
@@ -149,8 +150,8 @@ def direct_url(url: str) -> str:
 
 
 def public_url(url: str) -> str:
-    """`url` without its user and password, for messages and notes."""
-    return re.sub(r"^(\w+://)[^/]*@", r"\1***@", url)
+    """`url` without its user, password and keys, for messages and notes."""
+    return without_passwords(url)
 
 
 def _read_note(path: Path) -> dict[str, Any]:

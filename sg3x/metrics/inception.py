@@ -25,8 +25,7 @@ NAME = "inception-v3-torchscript"
 RESIZE = "clean-fid clean (PIL bicubic to 299, not quantized)"
 DIMENSION = 2048
 
-# clean-fid asks pip for torchvision, which nothing here uses and which has no build for every torch: hence --no-deps.
-INSTALL = "pip install -e '.[fid]' && pip install --no-deps clean-fid==0.1.35"
+INSTALL = "pip install -c constraints.txt -e '.[fid]'"
 
 _FILE_IN_CLEANFID = "inception-2015-12-05.pt"
 _BATCH = 32

@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML, YAMLError
-from ruamel.yaml.tokens import AliasToken
-
 from sg3x.files.nested import flat
+from sg3x.files.yaml12 import parse_yaml
 from sg3x.report.figures import FIGURES
 
 Read = Callable[[str], bytes | None]
@@ -78,25 +76,17 @@ def parsed(name: str, path: str, content: bytes) -> dict[str, Any]:
     """
     try:
         text = content.decode()
-        values = json.loads(text) if path.endswith(".json") else _yaml(text)
+        values = json.loads(text) if path.endswith(".json") else parse_yaml(text)
         repr(values)  # what is nested too deeply to be shown is found here
     except UnicodeDecodeError as error:
         raise RunError(f"{name}: {path} is damaged: not UTF-8 at byte {error.start}") from error
     except RecursionError as error:
         raise RunError(f"{name}: {path} is damaged: nested too deeply") from error
-    except (YAMLError, ValueError) as error:
+    except ValueError as error:
         raise RunError(f"{name}: {path} is damaged: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise RunError(f"{name}: {path} is damaged: it must hold keys and values, and is {_kind(values)}")
     return {str(key): value for key, value in values.items()}
-
-
-def _yaml(text: str) -> Any:
-    """Values of YAML without aliases: a few lines of them stand for more values than a machine holds."""
-    reader = YAML(typ="safe", pure=True)
-    if "*" in text and any(isinstance(token, AliasToken) for token in reader.scan(text)):
-        raise ValueError("it has aliases (*name): write the values out")
-    return reader.load(text)
 
 
 def _kind(values: object) -> str:

@@ -3,22 +3,23 @@
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
+import yaml
 from typer.testing import CliRunner
 
 from sg3x.cli import app
 from sg3x.files.environment import VARIABLES, environment_problems
+from sg3x.files.yaml12 import parse_yaml
 
 ROOT = Path(__file__).parents[2]
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
-DEMO = YAML(typ="safe").load(ROOT / "presets" / "demo.yaml")
+DEMO = parse_yaml((ROOT / "presets" / "demo.yaml").read_text())
 
 
 def check(folder: Path, monkeypatch, *options: str, environment: dict | None = None, **change):
     values = dict(DEMO)
     for key, value in change.items():
         values[key] = {**values[key], **value} if isinstance(value, dict) and key != "segments" else value
-    YAML(typ="safe").dump(values, folder / "params.yaml")
+    (folder / "params.yaml").write_text(yaml.safe_dump(values))
     (folder / "stages").mkdir(exist_ok=True)
     (folder / "stages" / "init.py").touch()
     monkeypatch.chdir(folder)

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 import sg3x
 from sg3x.cli import app
 from sg3x.files.fingerprint import hash_tree
+from sg3x.files.yaml12 import parse_yaml
 from sg3x.networks import flat
 from sg3x.networks.store import load_networks, save_generator
 from sg3x.render.seeds import seed_ws, to_uint8_truncated
@@ -246,14 +247,12 @@ def test_a_stored_transform_changes_no_picture_of_a_command(monkeypatch, tmp_pat
 
 
 def test_the_lines_to_train_with_are_keys_of_params_yaml(imported):
-    from ruamel.yaml import YAML
-
     from sg3x.commands.import_nvidia import _as_params, _untrainable
     from sg3x.config.sections import DiscriminatorSection, GeneratorSection
 
     stored = load_networks(imported)
     config, judge = stored.generator.config, stored.discriminator
-    asked = YAML(typ="safe").load(_as_params(config, judge.config))
+    asked = parse_yaml(_as_params(config, judge.config))
     GeneratorSection(**asked["generator"])
     DiscriminatorSection(**asked["discriminator"])
     assert asked["resolution"] == 32 and _untrainable(stored.generator, judge, config) is None

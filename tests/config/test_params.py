@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sg3x.config import STAGE_PARAMS, ConfigError, StageParams, load_params, parse_params
+from sg3x.config import STAGE_PARAMS, ConfigError, StageParams, load_params, parse_params, this_segment
 
 ROOT = Path(__file__).parents[2]
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
@@ -12,12 +12,12 @@ PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
 
 @pytest.fixture()
 def values():
-    return load_params(ROOT / "presets" / "demo.yaml").model_dump()
+    return load_params(ROOT / "presets" / "demo.yaml").model_dump(by_alias=True)
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda p: p.stem)
 def test_every_preset_is_valid_and_complete(preset, values):
-    found = load_params(preset).model_dump(exclude_unset=True)
+    found = load_params(preset).model_dump(exclude_unset=True, by_alias=True)
     assert found.keys() == values.keys()
     for section in (k for k, v in values.items() if isinstance(v, dict) and k != "segments"):
         assert found[section].keys() == values[section].keys(), section
@@ -64,6 +64,13 @@ def test_nvidias_recommended_settings(config, resolution, gamma):
         ({"segments": {}}, "segments is empty"),
         ({"segments": {10: 0}}, "quote the keys"),
         ({"segments": {"ten": 0}}, "whole number of kimg"),
+        *(
+            ({"init": {"from": path}}, "is an output of this workflow, which would depend on itself: copy it")
+            for path in ("checkpoints/2", "./checkpoints/2/", "models/generator", "checkpoints")
+        ),
+        ({"segments": {"12; touch pwned": 0}}, "whole number of kimg"),
+        ({"segments": {"../../outside": 0}}, "whole number of kimg"),
+        ({"total_kimg": "24; touch pwned"}, "total_kimg = '24; touch pwned'"),
         ({"total_kimg": 15}, "total_kimg=15 must be the end of a segment: 12, 24"),
         ({"ema_decay": 0.999}, "the other null"),
         ({"fetch": {"source": "path"}}, "fetch.path"),
@@ -126,3 +133,26 @@ def test_more_frozen_layers_than_there_are_are_refused(values):
     values["init"] = {"from": "models/imported", "freeze_d": 11}
     with pytest.raises(ConfigError, match="has 10 layers that can freeze"):
         parse_params(values)
+
+
+def test_a_stage_knows_its_segment_from_dvc(values, monkeypatch):
+    params = parse_params(values)
+    for name in ("train@24", "../dvc.yaml:score@24"):
+        monkeypatch.setenv("DVC_STAGE", name)
+        assert this_segment(params) == ("12", "24")
+    assert this_segment(params, "12") == ("0", "12")
+    for name in ("export", "train@13", "train@24; touch pwned"):
+        monkeypatch.setenv("DVC_STAGE", name)
+        with pytest.raises(ConfigError, match="there are 12, 24"):
+            this_segment(params)
+
+
+def test_check_names_the_program_that_parameters_start(tmp_path):
+    from typer.testing import CliRunner
+
+    from sg3x.cli import app
+
+    text = (ROOT / "presets" / "demo.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(text.replace('launcher: ""', 'launcher: "sh -c evil"'))
+    done = CliRunner().invoke(app, ["check", str(tmp_path / "params.yaml")])
+    assert done.exit_code == 0 and "run.launcher = 'sh -c evil'" in done.output

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
+import yaml
 
+from sg3x.files.yaml12 import parse_yaml
 from tests.shared import PROGRAMS
 
 ROOT = Path(__file__).parents[2]
@@ -47,11 +48,10 @@ class Project:
 
     def set_params(self, **values: Any) -> None:
         """Changes top-level keys of params.yaml; a dict changes keys of a section."""
-        yaml = YAML()
-        params = yaml.load(self.folder / "params.yaml")
+        params = parse_yaml(self.read("params.yaml"))
         for key, value in values.items():
             params[key] = {**params[key], **value} if isinstance(value, dict) else value
-        yaml.dump(params, self.folder / "params.yaml")
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
     def read(self, name: str) -> str:
         return (self.folder / name).read_text()
@@ -79,11 +79,10 @@ def copy_project(folder: Path, params: Path = TINY) -> Project:
 
 def write_params(folder: Path, over: Path) -> None:
     """`over` over the demo's values: DVC wants every declared key to be there."""
-    yaml = YAML()
-    params = yaml.load(folder / "presets" / "demo.yaml")
-    for key, value in YAML(typ="safe").load(over).items():
+    params = parse_yaml((folder / "presets" / "demo.yaml").read_bytes())
+    for key, value in parse_yaml(over.read_bytes()).items():
         if key != "segments" and isinstance(value, dict):
             params[key].update(value)
         else:
             params[key] = value
-    yaml.dump(params, folder / "params.yaml")
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))

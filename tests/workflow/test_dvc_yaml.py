@@ -5,12 +5,12 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
 from sg3x.config import STAGE_PARAMS
+from sg3x.files.yaml12 import parse_yaml
 
 ROOT = Path(__file__).parents[2]
-PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())
+PIPELINE = parse_yaml((ROOT / "dvc.yaml").read_text())
 STAGES = {name: entry.get("do", entry) for name, entry in PIPELINE["stages"].items()}
 
 
@@ -93,15 +93,20 @@ def test_commands_run_the_checkout_they_are_in():
         assert stage["cmd"].startswith(f"python3 -m stages.{name}"), "a script path would import the installed sg3x"
 
 
+def test_no_command_holds_a_parameter():
+    """Commands go to a shell: what params.yaml says must not get there."""
+    assert not [name for name, stage in STAGES.items() if "${" in stage["cmd"]]
+
+
 def test_segment_keys_are_quoted_in_every_preset():
     for path in [ROOT / "params.yaml", *(ROOT / "presets").glob("*.yaml")]:
-        segments = YAML(typ="safe").load(path.read_text())["segments"]
+        segments = parse_yaml(path.read_text())["segments"]
         assert segments and all(isinstance(key, str) for key in segments), path
 
 
 def test_outputs_are_ignored_by_git_from_the_start():
     ignored = (ROOT / ".gitignore").read_text().split()
-    for place in ("data/raw", "data/arrays", "data/reference", "checkpoints", "models/*", "samples"):
+    for place in ("data/raw", "data/arrays", "data/reference", "checkpoints", "models/generator", "samples"):
         assert f"/{place}" in ignored
 
 

@@ -1,7 +1,9 @@
 """The Makefile's own checks of the machine."""
 
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -45,3 +47,24 @@ def test_the_constraints_are_names_and_versions_only():
     for line in (ROOT / "constraints.txt").read_text().splitlines():
         name, _, version = line.partition("==")
         assert name and version and not set(line) & set("/@: "), line
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[\[<>=!~ ]", requirement)[0].lower() for requirement in requirements}
+
+
+def test_the_packages_the_program_stands_on_are_declared_and_pinned():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared, extras = names(project["dependencies"]), project["optional-dependencies"]
+    assert {"jax", "flax", "optax", "numpy", "scipy", "dvc", "pillow", "pyyaml", "orbax-checkpoint"} <= declared
+    assert "ruamel.yaml" not in declared | names(extras["dev"])
+    pinned = {line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines()}
+    assert declared | names(extras["fid"]) | names(extras["dev"]) - {"clean-fid"} <= pinned | {"ruff", "mypy"}
+
+
+def test_clean_fid_comes_with_all_it_declares_and_into_tests_alone():
+    """torchvision and the libraries of CUDA beside it are gigabytes that no test needs."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert names(extras["fid"]) == {"clean-fid"} and not {"clean-fid", "torchvision"} & names(extras["dev"])
+    done = subprocess.run(["make", "-n", "-B", "setup-dev"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "-e '.[dev]'" in done.stdout and "--no-deps clean-fid==" in done.stdout and "fid]" not in done.stdout

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
+from sg3x.files.yaml12 import parse_yaml
 from tests.workflow.project import Project
 
 pytestmark = pytest.mark.slow
@@ -54,7 +54,7 @@ def there(project: Project, folder: str) -> set[str]:
 
 
 def lock(project: Project) -> dict:
-    return YAML(typ="safe").load(project.read("dvc.lock"))["stages"]
+    return parse_yaml(project.read("dvc.lock"))["stages"]
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import shutil
 import time
 
 import pytest
-from ruamel.yaml import YAML
 
 from sg3x.config import STAGE_PARAMS
+from sg3x.files.yaml12 import parse_yaml
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +19,7 @@ RESULTS = [
 
 
 def lock(project):
-    return YAML(typ="safe").load(project.read("dvc.lock"))["stages"]
+    return parse_yaml(project.read("dvc.lock"))["stages"]
 
 
 def ran(output: str) -> list[str]:
