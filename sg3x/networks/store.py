@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from safetensors import SafetensorError
@@ -21,6 +20,7 @@ from safetensors.numpy import load_file, save
 
 from sg3x.files.atomic import atomic_folder
 from sg3x.networks.discriminator import Discriminator, DiscriminatorConfig
+from sg3x.networks.equalized import float32
 from sg3x.networks.generator import Generator
 from sg3x.networks.naming import Definition, Params, bind, definition, differences, flat, refuse
 from sg3x.networks.schedule import GeneratorConfig
@@ -125,7 +125,7 @@ def _generator(folder: Path, config: dict[str, Any], file: str) -> Generator:
     generator: Generator = bind(defined, _tensors(folder, file, defined))
     transform = config.get("transform") if file == WEIGHTS else None
     if transform is not None:
-        generator.synthesis.input.transform = Transform(jnp.asarray(transform, jnp.float32).reshape(3, 3))
+        generator.synthesis.input.transform = Transform(float32(np.reshape(transform, (3, 3))))
     return generator
 
 
@@ -139,4 +139,4 @@ def _tensors(folder: Path, file: str, defined: Definition) -> Params:
         raise ValueError(f"{folder} is damaged: {file}: {error}") from None
     wanted = defined[1]
     refuse(differences(tensors, wanted), f"{folder}: {file} does not fit {CONFIG}: weights do not fit")
-    return {name: jnp.asarray(tensors[name]) for name in wanted}
+    return {name: float32(tensors[name]) for name in wanted}

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from sg3x.files.atomic import atomic_folder, atomic_write
 from sg3x.files.fingerprint import hash_file
 from sg3x.files.tables import Rows, format_tsv, parse_tsv
 from sg3x.networks import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, bind, definition
+from sg3x.networks.equalized import float32
 from sg3x.networks.naming import differences, refuse
 from sg3x.training.state import State
 
@@ -105,7 +105,7 @@ def load_discriminator(path: Path) -> Discriminator:
 def _bound(path: Path, make: Any, config: Any, arrays: dict[str, np.ndarray]) -> Any:
     defined = definition(make, config)
     refuse(differences(arrays, defined[1]), f"{path}: arrays and meta.json do not belong together", CheckpointError)
-    return bind(defined, {name: jnp.asarray(x) for name, x in arrays.items()})
+    return bind(defined, {name: float32(x) for name, x in arrays.items()})
 
 
 def verify(path: Path) -> None:
