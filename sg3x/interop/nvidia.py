@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from sg3x.files.printable import printable
@@ -25,6 +24,7 @@ from sg3x.interop.statedict import (
     to_reference_layout,
 )
 from sg3x.networks.discriminator import Discriminator
+from sg3x.networks.equalized import float32
 from sg3x.networks.generator import Generator
 from sg3x.networks.naming import bind, definition
 from sg3x.networks.variables import Transform
@@ -61,7 +61,7 @@ def generator_from_state_dict(state_dict: Mapping[str, Any], **init_kwargs: Any)
     generator: Generator = bind(defined, values)
     transform = state.get(TRANSFORM)
     if transform is not None and not np.array_equal(transform, np.eye(3)):
-        generator.synthesis.input.transform = Transform(jnp.asarray(transform, jnp.float32).reshape(3, 3))
+        generator.synthesis.input.transform = Transform(float32(transform.reshape(3, 3)))
     return generator
 
 

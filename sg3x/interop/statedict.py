@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict
 
 from sg3x.networks.discriminator import BLUR
+from sg3x.networks.equalized import float32
 from sg3x.networks.naming import Params, differences, refuse
 from sg3x.networks.schedule import GeneratorConfig, layer_schedule
 from sg3x.networks.synthesis import layer_filters
@@ -70,7 +70,7 @@ def params_from_state_dict(state: Mapping[str, np.ndarray], expected: Mapping[st
     wanted = {name: x for name, x in expected.items() if name in ours or name not in state}
     problems += differences(ours, wanted)
     refuse(problems, "the state dict does not fit the configuration (shapes in sg3x's layout)")
-    return {name: jnp.asarray(ours[name], jnp.float32) for name in expected}
+    return {name: float32(ours[name]) for name in expected}
 
 
 def check_generator_filters(state: Mapping[str, np.ndarray], config: GeneratorConfig) -> None:

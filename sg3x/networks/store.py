@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from safetensors import SafetensorError, safe_open
@@ -23,6 +22,7 @@ from safetensors.numpy import save
 from sg3x.files.atomic import Made, atomic_folder
 from sg3x.files.printable import printable, printable_values
 from sg3x.networks.discriminator import Discriminator, DiscriminatorConfig
+from sg3x.networks.equalized import float32
 from sg3x.networks.generator import Generator
 from sg3x.networks.naming import Definition, Params, bind, definition, differences, flat, refuse
 from sg3x.networks.schedule import GeneratorConfig
@@ -153,7 +153,7 @@ def _generator(folder: Path, config: dict[str, Any], file: str) -> Generator:
     generator: Generator = bind(defined, _tensors(folder, file, defined))
     transform = _transform(folder, config.get("transform")) if file == WEIGHTS else None
     if transform is not None:
-        generator.synthesis.input.transform = Transform(jnp.asarray(transform))
+        generator.synthesis.input.transform = Transform(float32(transform))
     return generator
 
 
@@ -185,7 +185,7 @@ def _tensors(folder: Path, file: str, defined: Definition) -> Params:
             }
             problems = differences(found, defined[1], dtypes=True)
             refuse(problems, f"{folder}: {file} does not fit {CONFIG}: weights do not fit")
-            return {name: jnp.asarray(tensors.get_tensor(name)) for name in defined[1]}
+            return {name: float32(tensors.get_tensor(name)) for name in defined[1]}
     except (FileNotFoundError, NotADirectoryError):
         raise ValueError(f"{path} is not there: {_GET_IT}") from None
     except SafetensorError as error:

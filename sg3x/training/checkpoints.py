@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from sg3x.files.atomic import Made, atomic_folder, atomic_write
 from sg3x.files.fingerprint import hash_file
 from sg3x.files.tables import Rows, format_tsv, parse_tsv
 from sg3x.networks import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, bind, definition
+from sg3x.networks.equalized import float32
 from sg3x.networks.naming import differences, refuse
 from sg3x.training.intact import CheckpointError, check_arrays, read_object, read_text, verify
 from sg3x.training.state import State, init_state
@@ -148,7 +148,7 @@ def load_discriminator(path: Path) -> Discriminator:
 
 
 def _bound(make: Any, config: Any, arrays: dict[str, np.ndarray]) -> Any:
-    return bind(definition(make, config), {name: jnp.asarray(x) for name, x in arrays.items()})
+    return bind(definition(make, config), {name: float32(x) for name, x in arrays.items()})
 
 
 def _expected_state(path: Path, meta: dict[str, Any]) -> State:

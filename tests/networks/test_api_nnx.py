@@ -74,11 +74,15 @@ def test_a_copy_is_its_own(G, images):
 
 
 def test_jit_vmap_and_grad_around_it(G, images):
-    np.testing.assert_allclose(jax.jit(lambda g, z: g(z))(G, jnp.float32(Z)), images, atol=1e-5)
+    @jax.jit
+    def everything(g, z):
+        alone = jax.vmap(lambda w: g.synthesis(w[None])[0])(g.mapping(z))
+        return g(z), alone, jax.grad(lambda g: jnp.mean(jnp.square(g(z))))(g)
+
+    found, alone, gradient = everything(G, jnp.float32(Z))
+    np.testing.assert_allclose(found, images, atol=1e-5)
     # vmap draws each picture by itself: its styles are normalised alone.
-    alone = jax.vmap(lambda w: G.synthesis(w[None])[0])(G.mapping(Z))
-    np.testing.assert_allclose(alone[0], G.synthesis(G.mapping(Z)[:1])[0], atol=1e-4)
-    gradient = jax.grad(lambda g: jnp.mean(jnp.square(g(Z))))(G)
+    np.testing.assert_allclose(alone[:1], G.synthesis(G.mapping(Z)[:1]), atol=1e-4)
     assert all(np.isfinite(x).all() for x in flat(gradient, nnx.Param).values())
     assert float(jnp.abs(gradient.mapping.fc0.weight[...]).max()) > 0
 
@@ -171,13 +175,13 @@ def test_operators_under_a_strict_callers_settings(name):
 
 def test_networks_under_a_strict_callers_settings(G, D, images, tmp_path):
     save_generator(tmp_path / "model", G)
-    kept = {name: jax.config.values[name] for name in ("jax_numpy_rank_promotion", "jax_transfer_guard")}
+    kept = {name: getattr(jax.config, name) for name in ("jax_numpy_rank_promotion", "jax_transfer_guard")}
     with jax.numpy_rank_promotion("raise"), jax.transfer_guard("disallow"):
         loaded = sg3x.load_generator(tmp_path / "model")
         found, truncated, logits = loaded(Z), loaded(Z, truncation_psi=0.5), D(images)
     np.testing.assert_array_equal(found, images)
     assert np.isfinite(truncated).all() and np.isfinite(logits).all()
-    assert {name: jax.config.values[name] for name in kept} == kept
+    assert {name: getattr(jax.config, name) for name in kept} == kept
 
 
 @pytest.mark.parametrize("name", [*OPERATORS, "D"])

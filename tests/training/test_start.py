@@ -100,7 +100,7 @@ def test_another_clamp_is_said(imported, capsys):
 
 
 def test_layers_freeze_in_the_order_of_freeze_d():
-    names = definition(Discriminator, DISCRIMINATOR)[1]
+    names = definition(Discriminator, DISCRIMINATOR)[1].keys()
 
     def layers(count):
         return {n.rpartition(".")[0] for n in frozen_names(DISCRIMINATOR, count) & names}
