@@ -1,8 +1,8 @@
 """Networks as Flax NNX modules, and the flat dicts of their arrays."""
 
 from sg3x.networks.devices import OnDevices, on_devices
-from sg3x.networks.discriminator import Discriminator, DiscriminatorConfig, discriminator, init_discriminator
-from sg3x.networks.generator import Generator, init_generator, mapping, synthesis, synthesis_layer
+from sg3x.networks.discriminator import Discriminator, DiscriminatorConfig
+from sg3x.networks.generator import Generator
 from sg3x.networks.mapping import MappingNetwork
 from sg3x.networks.modulated_conv import modulated_conv2d
 from sg3x.networks.naming import Params, bind, definition, flat
@@ -25,14 +25,8 @@ __all__ = [
     "Transform",
     "bind",
     "definition",
-    "discriminator",
     "flat",
-    "init_discriminator",
-    "init_generator",
     "layer_schedule",
-    "mapping",
     "modulated_conv2d",
     "on_devices",
-    "synthesis",
-    "synthesis_layer",
 ]

@@ -1,4 +1,4 @@
-"""Residual discriminator with minibatch standard deviation (StyleGAN2), conditional by projection. Pure functions."""
+"""Residual discriminator with minibatch standard deviation (StyleGAN2), conditional by projection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from flax import nnx
 
 from sg3x.networks.compiled import compiled
 from sg3x.networks.equalized import LRELU_GAIN, Conv, Dense, float32, initial_key, lrelu
-from sg3x.networks.layers import Params, dense, init_dense
 from sg3x.networks.limits import (
     LARGEST_PICTURE,
     LAYERS,
@@ -25,15 +24,15 @@ from sg3x.networks.limits import (
     check_fields,
     from_values,
 )
-from sg3x.networks.mapping import MappingNetwork, apply_mapping, init_mapping
+from sg3x.networks.mapping import MappingNetwork
 from sg3x.networks.schedule import check_power_of_two
-from sg3x.ops import conv2d, upfirdn2d
+from sg3x.ops import upfirdn2d
 from sg3x.ops.calling import refuse_integers
 
 SQRT_HALF = np.sqrt(0.5).item()
 BLUR = np.array([1, 3, 3, 1], np.float32) / 8
 
-# Their gradient in the R1 phase does not exist: R1 differentiates the image gradient, which the last bias does not enter.
+# The last bias shifts all logits equally, so it vanishes from d logit / d image: in the R1 phase Adam must skip it.
 LOGIT_BIAS = "b4.out.bias"
 
 
@@ -218,90 +217,6 @@ def frozen_names(config: DiscriminatorConfig, layers: int) -> frozenset[str]:
     kinds = [(res, kind) for res in config.resolutions for kind in ("fromrgb", "conv0", "conv1", "skip")]
     names = [f"b{res}.{kind}" for res, kind in kinds if kind != "fromrgb" or res == config.img_resolution]
     return frozenset(f"{name}.{part}" for name in names[:layers] for part in ("weight", "bias"))
-
-
-def init_discriminator(key: jax.Array, config: DiscriminatorConfig) -> Params:
-    """Random parameters: N(0, 1) weights, zero biases."""
-    params: Params = {}
-
-    def conv(index: int, name: str, kernel: int, fan_in: int, fan_out: int, bias: bool = True) -> None:
-        params[f"{name}.weight"] = jax.random.normal(jax.random.fold_in(key, index), (kernel, kernel, fan_in, fan_out))
-        if bias:
-            params[f"{name}.bias"] = jnp.zeros((fan_out,))
-
-    for i, res in enumerate(config.resolutions):
-        here, below = config.channels(res), config.channels(res // 2)
-        if i == 0:
-            conv(0, f"b{res}.fromrgb", 1, config.img_channels, here)
-        conv(4 * i + 1, f"b{res}.conv0", 3, here, here)
-        conv(4 * i + 2, f"b{res}.conv1", 3, here, below)
-        conv(4 * i + 3, f"b{res}.skip", 1, here, below, bias=False)
-    width = config.channels(4)
-    base = 4 * len(config.resolutions) + 4
-    conv(base, "b4.conv", 3, width + config.mbstd_num_channels, width)
-    params |= init_dense(jax.random.fold_in(key, base + 1), "b4.fc", width * 16, width)
-    params |= init_dense(jax.random.fold_in(key, base + 2), "b4.out", width, config.label_dim or 1)
-    if config.c_dim > 0:
-        params |= init_mapping(
-            jax.random.fold_in(key, base + 3), 0, config.c_dim, config.label_dim, config.mapping_layers,
-            config.mapping_lr_multiplier,
-        )  # fmt: skip
-    return params
-
-
-def discriminator(
-    params: Params, config: DiscriminatorConfig, img: jax.Array, c: jax.Array | None = None, remat: bool = False
-) -> jax.Array:
-    """Logits float32[N, 1] of pictures img[N, R, R, channels] and labels c[N, c_dim].
-
-    With `remat` only the residual blocks' inputs are kept for the gradient; each is computed again in the backward pass.
-    """
-    expected = (config.img_resolution, config.img_resolution, config.img_channels)
-    if img.ndim != 4 or img.shape[1:] != expected:
-        raise ValueError(f"img has shape {img.shape}, expected [N, {', '.join(map(str, expected))}]")
-    if config.c_dim > 0 and c is not None and c.shape != (img.shape[0], config.c_dim):
-        raise ValueError(f"labels c have shape {c.shape}, expected [{img.shape[0]}, {config.c_dim}]")
-    x = img
-    block = jax.checkpoint(_block, static_argnums=(1, 2)) if remat else _block
-    for i, res in enumerate(config.resolutions):
-        x = x.astype(config.block_dtype(res))
-        if i == 0:
-            x = _conv(params, f"b{res}.fromrgb", x, clamp=config.conv_clamp)
-        x = block(params, config, res, x)
-    x = minibatch_stddev(x.astype(jnp.float32), config.mbstd_group_size, config.mbstd_num_channels)
-    x = _conv(params, "b4.conv", x, clamp=config.conv_clamp)
-    x = lrelu(dense(params, "b4.fc", x.reshape(x.shape[0], -1)))
-    x = dense(params, "b4.out", x)
-    if config.c_dim > 0:
-        cmap = apply_mapping(params, None, c, config.mapping_layers, config.mapping_lr_multiplier)
-        x = jnp.sum(x * cmap, axis=1, keepdims=True) / np.sqrt(config.label_dim).item()
-    return x
-
-
-def _block(params: Params, config: DiscriminatorConfig, res: int, x: jax.Array) -> jax.Array:
-    """Two 3x3 convolutions, the second downsampling by 2, beside a 1x1 skip; both scaled to keep the variance."""
-    skip = upfirdn2d(x, BLUR, down=2, padding=1)
-    skip = conv2d(skip, _scaled(params, f"b{res}.skip", skip.dtype)) * SQRT_HALF
-    x = _conv(params, f"b{res}.conv0", x, clamp=config.conv_clamp)
-    x = upfirdn2d(x, BLUR, padding=2)
-    x = _conv(params, f"b{res}.conv1", x, stride=2, gain=SQRT_HALF, clamp=config.conv_clamp)
-    return x + skip
-
-
-def _scaled(params: Params, name: str, dtype: Any) -> jax.Array:
-    """Equalised learning rate: weights divided by sqrt(fan in)."""
-    w = params[f"{name}.weight"]
-    return (w / np.sqrt(w.shape[0] * w.shape[1] * w.shape[2]).item()).astype(dtype)
-
-
-def _conv(
-    params: Params, name: str, x: jax.Array, stride: int = 1, gain: float = 1.0, clamp: float | None = None
-) -> jax.Array:
-    """Convolution (same size, or stride 2 of an already blurred x), bias, leaky ReLU; gain scales the clamp too."""
-    w = _scaled(params, name, x.dtype)
-    x = conv2d(x, w, padding=w.shape[0] // 2 if stride == 1 else 0, stride=stride)
-    x = x + params[f"{name}.bias"].astype(x.dtype)
-    return lrelu(x, gain=LRELU_GAIN * gain, clamp=None if clamp is None else clamp * gain)
 
 
 def minibatch_stddev(x: jax.Array, group_size: int | None, num_channels: int) -> jax.Array:
