@@ -20,7 +20,7 @@ from benchmarks import overhead
 from sg3x.allocator import keep_freed_memory
 from sg3x.config import load_params
 from sg3x.metrics.during_training import open_during_training
-from sg3x.metrics.extractor import random_extractor
+from sg3x.metrics.features.extractor import random_extractor
 from sg3x.metrics.score import compute_reference, save_reference
 from sg3x.training.quality import Quality
 

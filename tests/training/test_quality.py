@@ -10,7 +10,7 @@ from sg3x.drawing.pictures import sample_images
 from sg3x.files.fingerprint import hash_tree
 from sg3x.files.tables import parse_tsv
 from sg3x.metrics.during_training import open_during_training
-from sg3x.metrics.extractor import random_extractor
+from sg3x.metrics.features.extractor import random_extractor
 from sg3x.metrics.score import compute_reference, load_reference, save_reference, score_features
 from sg3x.training.checkpoints import load_averaged, save_checkpoint
 from sg3x.training.loop import Segment, run_segment

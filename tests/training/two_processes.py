@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from sg3x.metrics.during_training import DuringTraining, open_during_training
-from sg3x.metrics.extractor import random_extractor
+from sg3x.metrics.features.extractor import random_extractor
 from sg3x.metrics.score import compute_reference, save_reference
 from sg3x.networks import DiscriminatorConfig, GeneratorConfig
 from sg3x.training.checkpoints import save_checkpoint

@@ -23,7 +23,7 @@ from flax import nnx
 from sg3x.drawing.drawable import Drawable
 from sg3x.drawing.pictures import seed_latents
 from sg3x.files.fingerprint import hash_file
-from sg3x.metrics.extractor import Extractor, Progress
+from sg3x.metrics.features.extractor import Extractor, Progress
 from sg3x.networks import Buffer, Generator, bind, definition, flat
 
 EPSILON = 1e-4
@@ -108,7 +108,7 @@ def load_lpips(path: str | Path) -> tuple[Embed, str]:
         ValueError: if there is no such file or it is no such network.
         MissingPackagesError: if torch is not installed.
     """
-    from sg3x.metrics.inception import INSTALL, MissingPackagesError
+    from sg3x.metrics.features.inception_torch import INSTALL, MissingPackagesError
 
     if not Path(path).is_file():
         raise ValueError(

@@ -9,14 +9,14 @@ import jax
 import numpy as np
 import pytest
 
-from sg3x.metrics.torchscript import Module, TorchScriptError, read_torchscript
+from sg3x.interop.torchscript import Module, TorchScriptError, read_torchscript
 
 pytest.importorskip("torch")
 pytest.importorskip("cleanfid")
 
 import torch
 
-from sg3x.metrics.jax_inception import check_against_torch, load_jax_inception, resized
+from sg3x.metrics.features.inception_jax import check_against_torch, load_jax_inception, resized
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 nn, F = torch.nn, torch.nn.functional
@@ -166,7 +166,7 @@ def test_equal_to_clean_fids_whole_path(tmp_path):
     torch.manual_seed(1)
     path = save(tmp_path, nn.Sequential(*inception(16), Repeated()))
     images = np.random.RandomState(1).randint(0, 256, (2, 40, 40, 3)).astype(np.uint8)
-    from sg3x.metrics.inception import load_inception
+    from sg3x.metrics.features.inception_torch import load_inception
 
     theirs = load_inception(path, device="cpu")(images)[:, :128]
     mine = load_jax_inception(path)
@@ -215,7 +215,7 @@ def test_the_resize_is_clean_fids_to_the_bit():
 def test_fid_during_training_against_a_reference_of_the_files_own_code(weights, tmp_path):
     """JAX's features of the real pictures are those that torch gave; the distance is what clean-fid's path gives."""
     from sg3x.metrics.during_training import open_during_training
-    from sg3x.metrics.extractor import inception_extractor
+    from sg3x.metrics.features.extractor import inception_extractor
     from sg3x.metrics.score import compute_reference, save_reference, score_features
 
     path, rng = weights, np.random.RandomState(3)

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import sg3x.metrics.neighbours as module
-from sg3x.metrics.precision_recall import density_coverage, precision_recall
+import sg3x.metrics.distances.neighbours as module
+from sg3x.metrics.distances.precision_recall import density_coverage, precision_recall
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "metrics_features.npz"
+GOLDEN = Path(__file__).parents[2] / "golden" / "metrics_features.npz"
 
 
 @pytest.mark.parametrize("case", [0, 1])

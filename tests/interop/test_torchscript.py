@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sg3x.metrics.torchscript import Module, TorchScriptError, read_torchscript, tensors_of
+from sg3x.interop.torchscript import Module, TorchScriptError, read_torchscript, tensors_of
 
 
 def glob(module: str, name: str) -> bytes:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sg3x.metrics.features import checked_pair
-from sg3x.metrics.neighbours import distance_blocks, nearest
+from sg3x.metrics.arrays import checked_pair
+from sg3x.metrics.distances.neighbours import distance_blocks, nearest
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sg3x.metrics.features import checked_pair
+from sg3x.metrics.arrays import checked_pair
 
 
 def kernel_distance(

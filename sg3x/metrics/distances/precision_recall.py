@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sg3x.metrics.features import checked_pair
-from sg3x.metrics.neighbours import distance_blocks, squared_radii
+from sg3x.metrics.arrays import checked_pair
+from sg3x.metrics.distances.neighbours import distance_blocks, squared_radii
 
 
 def precision_recall(real: np.ndarray, fake: np.ndarray, k: int = 3) -> tuple[float, float]:

@@ -15,8 +15,9 @@ from typing import Protocol
 import numpy as np
 
 from sg3x.files.download import ChecksumError, DownloadError, download_file, download_path
-from sg3x.metrics import inception, jax_inception, random_features
-from sg3x.metrics.torchscript import TorchScriptError
+from sg3x.interop.torchscript import TorchScriptError
+from sg3x.metrics.features import inception_jax, inception_torch
+from sg3x.metrics.features import random as random_features
 
 Progress = Callable[[int, int], None]
 _log = logging.getLogger(__name__)
@@ -74,15 +75,17 @@ def random_extractor() -> Extractor:
 
 
 def inception_extractor(path: str | Path, sha256: str | None, param: str = "features.inception_path") -> Extractor:
-    """Inception through clean-fid; arguments and errors as `sg3x.metrics.inception.load_inception`."""
-    network = inception.load_inception(path, sha256, param=param)
-    return Extractor(inception.NAME, network.sha256, inception.RESIZE, "fid", inception.DIMENSION, network)
+    """Inception through clean-fid; arguments and errors as `sg3x.metrics.features.inception_torch.load_inception`."""
+    network = inception_torch.load_inception(path, sha256, param=param)
+    return Extractor(
+        inception_torch.NAME, network.sha256, inception_torch.RESIZE, "fid", inception_torch.DIMENSION, network
+    )
 
 
 def jax_inception_extractor(path: str | Path, sha256: str | None, param: str = "features.inception_path") -> Extractor:
-    """The same file in JAX, without torch; arguments and errors as `sg3x.metrics.jax_inception.load_jax_inception`."""
-    network = jax_inception.load_jax_inception(path, sha256, param=param)
-    return Extractor(jax_inception.NAME, network.sha256, inception.RESIZE, "fid", network.dimension, network)
+    """The same file in JAX, without torch; arguments and errors as `sg3x.metrics.features.inception_jax.load_jax_inception`."""
+    network = inception_jax.load_jax_inception(path, sha256, param=param)
+    return Extractor(inception_jax.NAME, network.sha256, inception_torch.RESIZE, "fid", network.dimension, network)
 
 
 def inception_file(
@@ -117,11 +120,11 @@ def _best_inception(path: Path, sha256: str | None, param: str) -> Extractor:
     """By the file's own code where torch and clean-fid are, else in JAX."""
     try:
         return inception_extractor(path, sha256, param)
-    except inception.MissingPackagesError as error:
+    except inception_torch.MissingPackagesError as error:
         _log.warning(
             "%s\nInception runs in JAX instead (extractor %s): the same weights and resize, read without running the file's "
             "code. Its numbers name that extractor; docs/metrics.md says what that means.",
-            error, jax_inception.NAME,
+            error, inception_jax.NAME,
         )  # fmt: skip
         return jax_inception_extractor(path, sha256, param)
 
@@ -181,7 +184,7 @@ def extractor_from_record(
         MissingPackagesError: it is the file's own code, and torch or clean-fid is not installed.
         DownloadError: as the name says.
     """
-    openers = {inception.NAME: inception_extractor, jax_inception.NAME: jax_inception_extractor}
+    openers = {inception_torch.NAME: inception_extractor, inception_jax.NAME: jax_inception_extractor}
     if record.get("name") == random_features.NAME:
         found = random_extractor()
     elif record.get("name") not in openers:
@@ -193,10 +196,10 @@ def extractor_from_record(
         where = inception_file(inception_path, inception_url, str(record["sha256"]), downloads)
         try:
             found = openers[str(record["name"])](*where)
-        except inception.MissingPackagesError as error:
-            raise inception.MissingPackagesError(
+        except inception_torch.MissingPackagesError as error:
+            raise inception_torch.MissingPackagesError(
                 f"{error} (the reference features were computed with them; without, run the reference stage again "
-                f"and Inception runs in JAX, as extractor {jax_inception.NAME})"
+                f"and Inception runs in JAX, as extractor {inception_jax.NAME})"
             ) from error
     if found.record() != record:
         raise ValueError(

@@ -8,17 +8,17 @@ import pytest
 
 from sg3x.files.download import ChecksumError, DownloadError
 from sg3x.files.fingerprint import hash_file
-from sg3x.metrics import extractor as module
-from sg3x.metrics import inception, jax_inception
-from sg3x.metrics.extractor import extractor_from_record, open_extractor, random_extractor
+from sg3x.metrics.features import extractor as module
+from sg3x.metrics.features import inception_jax, inception_torch
+from sg3x.metrics.features.extractor import extractor_from_record, open_extractor, random_extractor
 
 URL = "http://localhost/inception.pt"
 INCEPTION = {
-    "name": inception.NAME,
+    "name": inception_torch.NAME,
     "sha256": "a" * 64,
-    "resize": inception.RESIZE,
+    "resize": inception_torch.RESIZE,
     "metric": "fid",
-    "dimension": inception.DIMENSION,
+    "dimension": inception_torch.DIMENSION,
 }
 
 
@@ -60,9 +60,9 @@ def test_a_path_with_another_sum_is_an_error(tmp_path):
 
 def test_without_the_packages_a_path_is_opened_in_jax_and_says_so(tmp_path, monkeypatch, caplog):
     (tmp_path / "file.pt").write_bytes(b"content")
-    monkeypatch.setattr(inception, "require_packages", failing(inception.MissingPackagesError("do this")))
+    monkeypatch.setattr(inception_torch, "require_packages", failing(inception_torch.MissingPackagesError("do this")))
     network = SimpleNamespace(sha256="b" * 64, dimension=2048)
-    monkeypatch.setattr(jax_inception, "load_jax_inception", lambda *_, **__: network)
+    monkeypatch.setattr(inception_jax, "load_jax_inception", lambda *_, **__: network)
     with caplog.at_level(logging.WARNING):
         found = opened(tmp_path, inception_path=tmp_path / "file.pt")
     assert found.record() == INCEPTION | {"name": "inception-v3-jax", "sha256": "b" * 64}
@@ -76,7 +76,7 @@ def test_without_the_packages_a_path_is_opened_in_jax_and_says_so(tmp_path, monk
 
 def test_a_file_that_jax_cannot_read_is_an_error_by_path_and_a_warning_by_url(tmp_path, monkeypatch, caplog):
     (tmp_path / "inception.pt").write_bytes(b"content")
-    monkeypatch.setattr(inception, "require_packages", failing(inception.MissingPackagesError("do this")))
+    monkeypatch.setattr(inception_torch, "require_packages", failing(inception_torch.MissingPackagesError("do this")))
     with pytest.raises(ValueError, match="is no TorchScript file, or damaged"):
         opened(tmp_path, inception_path=tmp_path / "inception.pt")
 
@@ -94,8 +94,8 @@ def test_a_file_that_jax_cannot_read_is_an_error_by_path_and_a_warning_by_url(tm
 def test_missing_packages_are_named_with_the_command(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "cleanfid", None)
     monkeypatch.setitem(__import__("sys").modules, "cleanfid.inception_torchscript", None)
-    with pytest.raises(inception.MissingPackagesError, match=r"pip install -e '\.\[fid\]'"):
-        inception.require_packages()
+    with pytest.raises(inception_torch.MissingPackagesError, match=r"pip install -e '\.\[fid\]'"):
+        inception_torch.require_packages()
 
 
 def test_a_url_that_cannot_be_had_warns_and_takes_the_random_network(tmp_path, monkeypatch, caplog):
@@ -106,7 +106,7 @@ def test_a_url_that_cannot_be_had_warns_and_takes_the_random_network(tmp_path, m
 
 
 def test_a_download_with_another_sum_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(inception, "require_packages", lambda: None)
+    monkeypatch.setattr(inception_torch, "require_packages", lambda: None)
     monkeypatch.setattr(module, "download_file", failing(ChecksumError("another file")))
     with pytest.raises(ChecksumError):
         opened(tmp_path, inception_url=URL, inception_sha256="a" * 64)

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sg3x.metrics.kernel import kernel_distance, kernel_distances
+from sg3x.metrics.distances.kernel import kernel_distance, kernel_distances
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "metrics_features.npz"
+GOLDEN = Path(__file__).parents[2] / "golden" / "metrics_features.npz"
 
 
 def features(rows: int, seed: int, shift: float = 0.0) -> np.ndarray:

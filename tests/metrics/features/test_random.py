@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from sg3x.metrics import random_features as module
-from sg3x.metrics.frechet import feature_statistics, frechet_distance
-from sg3x.metrics.random_features import DIMENSION, random_features
+from sg3x.metrics.distances.frechet import feature_statistics, frechet_distance
+from sg3x.metrics.features import random as module
+from sg3x.metrics.features.random import DIMENSION, random_features
 
 COUNT, SIZE = 300, 32
 
@@ -91,7 +91,7 @@ def test_a_row_depends_on_its_own_picture_only():
 
 def test_another_process_gives_the_same_bytes():
     program = (
-        "import hashlib, numpy as np; from sg3x.metrics.random_features import random_features as f;"
+        "import hashlib, numpy as np; from sg3x.metrics.features.random import random_features as f;"
         "x = np.random.RandomState(0).randint(0, 256, (40, 16, 16, 3)).astype(np.uint8);"
         "print(hashlib.sha256(f(x).tobytes()).hexdigest())"
     )

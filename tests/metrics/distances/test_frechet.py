@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from sg3x.metrics.frechet import feature_statistics, frechet_distance, trace_of_product_sqrt
+from sg3x.metrics.distances.frechet import feature_statistics, frechet_distance, trace_of_product_sqrt
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "metrics_features.npz"
+GOLDEN = Path(__file__).parents[2] / "golden" / "metrics_features.npz"
 
 
 def rotation(dim: int, seed: int) -> np.ndarray:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from sg3x.metrics.memorisation import memorisation
-from sg3x.metrics.neighbours import nearest, squared_distances, squared_radii
+from sg3x.metrics.distances.memorisation import memorisation
+from sg3x.metrics.distances.neighbours import nearest, squared_distances, squared_radii
 
 
 def draws(count: int, seed: int) -> np.ndarray:

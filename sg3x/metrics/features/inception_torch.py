@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from sg3x.files.fingerprint import hash_file
-from sg3x.metrics.random_features import check_images
+from sg3x.metrics.features.random import check_images
 
 NAME = "inception-v3-torchscript"
 RESIZE = "clean-fid clean (PIL bicubic to 299, not quantized)"

@@ -20,10 +20,10 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from PIL import Image
 
+from sg3x.interop.torchscript import Module, TorchScriptError, read_torchscript, tensors_of
 from sg3x.metrics.devices import split_over_devices
-from sg3x.metrics.inception import checked_file
-from sg3x.metrics.random_features import check_images
-from sg3x.metrics.torchscript import Module, TorchScriptError, read_torchscript, tensors_of
+from sg3x.metrics.features.inception_torch import checked_file
+from sg3x.metrics.features.random import check_images
 
 NAME = "inception-v3-jax"
 COUNT = 94  # convolutions of Inception v3 without its classifier and auxiliary head
@@ -98,7 +98,7 @@ def check_against_torch(mine: JaxInception, path: str | Path, images: np.ndarray
     Raises:
         ValueError: if it exceeds 1e-3: the file orders its convolutions otherwise, and these features are not its own.
     """
-    from sg3x.metrics.inception import load_inception
+    from sg3x.metrics.features.inception_torch import load_inception
 
     theirs = load_inception(path, mine.sha256, device="cpu")._features(np.asarray(images, np.float32))
     difference = float(np.abs(mine.features_of_resized(images) - theirs).max() / max(np.abs(theirs).max(), 1e-12))

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sg3x.metrics.features import checked_pair
-from sg3x.metrics.frechet import FrechetTarget
-from sg3x.metrics.kernel import kernel_sum, kernel_trace, unbiased_mmd
+from sg3x.metrics.arrays import checked_pair
+from sg3x.metrics.distances.frechet import FrechetTarget
+from sg3x.metrics.distances.kernel import kernel_sum, kernel_trace, unbiased_mmd
 
 GROUPS = 20
 KERNEL_ROWS = 10_000  # rows of each set that the kernel distance uses at most: its matrix grows with the square
@@ -76,7 +76,7 @@ def kernel_estimate(real: np.ndarray, fake: np.ndarray, *, seed: int = 0) -> tup
     """Kernel distance (KID on Inception features) with its standard error over samples.
 
     The unbiased squared MMD of all rows at once (at most 10,000 of each set, drawn by `seed`), under the kernel of
-    `sg3x.metrics.kernel`. Its expectation is that of the customary mean over 100 subsets of 1,000, its variance less.
+    `sg3x.metrics.distances.kernel`. Its expectation is that of the customary mean over 100 subsets of 1,000, its variance less.
 
     Returns:
         ``(distance, stderr)``; the error is None where there are fewer than 40 samples.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sg3x.metrics.spectrum import SpectrumSum, decibel_ratio, spectrum_of, spectrum_scores
+from sg3x.metrics.distances.spectrum import SpectrumSum, decibel_ratio, spectrum_of, spectrum_scores
 
 
 def noise(count: int, side: int, seed: int, spread: float = 20.0) -> np.ndarray:

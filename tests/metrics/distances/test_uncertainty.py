@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from sg3x.metrics.frechet import FrechetTarget, feature_statistics, frechet_distance
-from sg3x.metrics.kernel import kernel_distances
-from sg3x.metrics.uncertainty import frechet_estimate, kernel_estimate
+from sg3x.metrics.distances.frechet import FrechetTarget, feature_statistics, frechet_distance
+from sg3x.metrics.distances.kernel import kernel_distances
+from sg3x.metrics.distances.uncertainty import frechet_estimate, kernel_estimate
 
 
 def draws(count: int, seed: int, dim: int = 6, shift: float = 0.0, scale: float = 1.0) -> np.ndarray:

@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 
 from sg3x.interop.nvidia import generator_from_state_dict
-from sg3x.metrics import equivariance as eq
-from sg3x.metrics import transforms
+from sg3x.metrics.motion import equivariance as eq
+from sg3x.metrics.motion import ideal
 
 OPERATORS = {
-    "int": transforms.translate_integer,
-    "frac": transforms.translate_fractional,
-    "rot": transforms.rotate,
-    "pseudo": transforms.pseudo_rotate,
+    "int": ideal.translate_integer,
+    "frac": ideal.translate_fractional,
+    "rot": ideal.rotate,
+    "pseudo": ideal.pseudo_rotate,
 }
 
 
 @pytest.mark.parametrize("index, angle, up", [(0, 0.7, 4), (1, -0.7, 1), (2, 0.0, 4), (3, np.pi / 2, 1)])
 def test_oriented_filters_equal_the_golden_ones(golden, index, angle, up):
-    golden("filters").check(transforms.oriented_filter(transforms.rotation_matrix(angle), up), f"eqr/filter{index}")
+    golden("filters").check(ideal.oriented_filter(ideal.rotation_matrix(angle), up), f"eqr/filter{index}")
 
 
 @pytest.mark.parametrize("index", range(8))
@@ -62,7 +62,7 @@ def test_pictures_of_moved_coordinates_equal_the_golden_ones(golden):
     g.check(G.synthesis(ws, transform=eq.translation_input(*whole)), p + "img_int")
     g.check(G.synthesis(ws, transform=eq.translation_input(*motion.fractional)), p + "img_frac")
     g.check(G.synthesis(ws, transform=eq.rotation_input(motion.angle)), p + "img_rot")
-    g.check(transforms.rotate(g.nhwc(p + "orig"), motion.angle)[0], p + "ref_rot", factor=2)
+    g.check(ideal.rotate(g.nhwc(p + "orig"), motion.angle)[0], p + "ref_rot", factor=2)
 
 
 class Shifting:

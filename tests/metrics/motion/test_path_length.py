@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from sg3x.drawing.pictures import seed_latents
-from sg3x.metrics.extractor import random_extractor
-from sg3x.metrics.path_length import embedding, load_lpips, mean_path_length, path_lengths
+from sg3x.metrics.features.extractor import random_extractor
+from sg3x.metrics.motion.path_length import embedding, load_lpips, mean_path_length, path_lengths
 from sg3x.networks import Generator, GeneratorConfig, bind, definition, flat
 
 
@@ -69,7 +69,7 @@ def test_without_lpips_it_is_not_called_ppl():
 
     small = path_lengths(Turning(1.0), embed, pairs=8, batch=8)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sg3x.metrics.path_length.EPSILON", 1e-3)
+        patch.setattr("sg3x.metrics.motion.path_length.EPSILON", 1e-3)
         large = path_lengths(Turning(1.0), embed, pairs=8, batch=8)
     np.testing.assert_allclose(small.mean(), large.mean(), rtol=0.03)
 

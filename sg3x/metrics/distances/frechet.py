@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
-from sg3x.metrics.features import checked_features
+from sg3x.metrics.arrays import checked_features
 
 
 def feature_statistics(features: np.ndarray, *, ddof: int = 1) -> tuple[np.ndarray, np.ndarray]:

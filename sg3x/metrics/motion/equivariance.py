@@ -18,7 +18,7 @@ import numpy as np
 from sg3x.drawing.drawable import Drawable
 from sg3x.drawing.motion import rotation_input, translation_input
 from sg3x.drawing.pictures import seed_latents
-from sg3x.metrics.transforms import pseudo_rotate, rotate, translate_fractional, translate_integer
+from sg3x.metrics.motion.ideal import pseudo_rotate, rotate, translate_fractional, translate_integer
 
 METRICS = ("eq_t", "eq_t_frac", "eq_r")
 TRANSLATE_MAX = 0.125  # of the picture's side

@@ -16,10 +16,10 @@ pytest.importorskip("cleanfid")
 
 import torch
 
-from sg3x.metrics import inception
-from sg3x.metrics.extractor import extractor_from_record, inception_extractor, open_extractor
-from sg3x.metrics.frechet import feature_statistics, frechet_distance
-from sg3x.metrics.inception import load_inception
+from sg3x.metrics.distances.frechet import feature_statistics, frechet_distance
+from sg3x.metrics.features import inception_torch
+from sg3x.metrics.features.extractor import extractor_from_record, inception_extractor, open_extractor
+from sg3x.metrics.features.inception_torch import load_inception
 
 # torch warns of its own TorchScript, which is what Inception's file is made of, and scipy of what clean-fid asks for.
 pytestmark = [
@@ -81,7 +81,7 @@ def test_features_equal_clean_fids_own_on_the_png_files(weights, images, tmp_pat
     for number, image in enumerate(images):
         Image.fromarray(image).save(folder / f"{number:03d}.png")
     (tmp_path / "inception-2015-12-05.pt").write_bytes(weights.read_bytes())
-    model = inception._open_as_cleanfid(weights, "features.inception_path").eval()
+    model = inception_torch._open_as_cleanfid(weights, "features.inception_path").eval()
     theirs = cleanfid_fid.get_folder_features(
         str(folder), model, num_workers=0, batch_size=16, device=torch.device("cpu"), mode="clean", verbose=False
     )
@@ -138,7 +138,7 @@ def test_a_record_finds_the_same_network_and_no_other(weights, tmp_path):
 
 
 def test_a_download_is_used_and_checked(weights, images, tmp_path, monkeypatch):
-    from sg3x.metrics import extractor as module
+    from sg3x.metrics.arrays import extractor as module
 
     asked = {}
 
