@@ -1,6 +1,6 @@
 """Power spectra of pictures, averaged over directions: does the generator make detail as fine as the real pictures'?
 
-Karras et al. 2021 (StyleGAN3), figure 5 and appendix A: the mean power spectrum under a separable Kaiser window (beta 8),
+Karras et al. 2021 (StyleGAN3), appendix A, figure 13: the mean power spectrum under a separable Kaiser window (beta 8),
 whose side lobes lie below what pictures hold at high frequencies. Here it is averaged over rings of whole frequencies.
 """
 

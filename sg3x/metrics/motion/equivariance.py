@@ -1,6 +1,6 @@
 """EQ-T, EQ-T_frac and EQ-R: how exactly a picture moves when the generator's input coordinates are moved.
 
-Karras et al. 2021 (StyleGAN3), section 3.1 (equation 3) and appendix E. A generator that draws details glued to pixel
+Karras et al. 2021 (StyleGAN3), section 3 (equation 3) and appendix E. A generator that draws details glued to pixel
 coordinates scores about 20 dB; StyleGAN3's configurations reach 60 and more. The pictures of both sides are compared where the
 ideal operator is exact (its mask), as a peak signal-to-noise ratio with signals in -1..1:
 

@@ -1,4 +1,4 @@
-"""filtered_lrelu: the alias-free nonlinearity (StyleGAN3 paper, section 3.2 and appendix C.2).
+"""filtered_lrelu: the alias-free nonlinearity (StyleGAN3, sections 2.1 and 3.2, appendix D).
 
     y = down( fd * clamp( gain * lrelu( up^2 * fu * pad( zero_insert( x + b ) ) ) ) )
 
