@@ -17,7 +17,7 @@ import sg3x
 from sg3x.cli import app
 from sg3x.networks import DiscriminatorConfig, Generator, GeneratorConfig, Transform, bind, definition
 from sg3x.networks.store import save_generator
-from sg3x.training.checkpoints import save_checkpoint
+from sg3x.training.run.checkpoints import save_checkpoint
 from sg3x.training.state import init_state
 
 CONFIG = GeneratorConfig(16, z_dim=4, w_dim=4, num_layers=2, num_critical=1, channels=(4, 4), margin_size=1)

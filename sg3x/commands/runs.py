@@ -61,7 +61,7 @@ def unfinished(scratch: Path) -> list[dict[str, Any]]:
 
     `damaged`, with a reason, is all there is of one whose file is not what a trainer writes.
     """
-    from sg3x.training.scratch import FINISHED, nimg_of, progress_checkpoints  # brings JAX
+    from sg3x.training.run.scratch import FINISHED, nimg_of, progress_checkpoints  # brings JAX
 
     found = []
     for file in sorted(scratch.glob("[!.]*/progress.json")):  # with a dot: being removed

@@ -33,7 +33,7 @@ class UnfitReferenceError(ValueError):
 
 @dataclass(frozen=True)
 class DuringTraining:
-    """What `sg3x.training.quality` measures with.
+    """What `sg3x.training.watch.sample_scores` measures with.
 
     Attributes:
         reference: features of the real pictures.

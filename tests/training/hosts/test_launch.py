@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from sg3x.training.launch import PATIENCE, launch_environment
+from sg3x.training.hosts.launch import PATIENCE, launch_environment
 
 MPIRUN = ("--allow-run-as-root", "--oversubscribe", "--mca", "btl", "self,tcp", "-n", "2")
 

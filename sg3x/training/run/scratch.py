@@ -15,8 +15,8 @@ from typing import Any
 from sg3x.files.atomic import atomic_folder, atomic_write, remove
 from sg3x.files.fingerprint import hash_file
 from sg3x.files.nested import flat
-from sg3x.training.checkpoints import MADE
-from sg3x.training.intact import MANIFEST, CheckpointError, read_object
+from sg3x.training.run.checkpoints import MADE
+from sg3x.training.run.intact import MANIFEST, CheckpointError, read_object
 
 IDENTITY = "identity.json"
 FINISHED = "finished.json"

@@ -16,16 +16,16 @@ from PIL import Image
 
 from sg3x.files.fingerprint import hash_tree
 from sg3x.files.tables import parse_tsv
-from sg3x.training import loop
-from sg3x.training.checkpoints import load_checkpoint, save_checkpoint
+from sg3x.training.errors import TrainingError
 from sg3x.training.layout import Layout
-from sg3x.training.lifecycle import Interrupted
-from sg3x.training.loop import Segment, run_segment
-from sg3x.training.problems import TrainingError
 from sg3x.training.programs import Programs, data_mesh
-from sg3x.training.scratch import give_up_finished, keep_finished
-from sg3x.training.snapshots import Snapshots
+from sg3x.training.run import loop
+from sg3x.training.run.checkpoints import load_checkpoint, save_checkpoint
+from sg3x.training.run.loop import Segment, run_segment
+from sg3x.training.run.scratch import give_up_finished, keep_finished
+from sg3x.training.run.stop import Interrupted
 from sg3x.training.state import init_state
+from sg3x.training.watch.snapshots import Snapshots
 from tests.training.conftest import CONFIG, PICTURES, D, G
 
 

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from sg3x.files.fingerprint import hash_tree
-from sg3x.training import processes
-from sg3x.training.launch import launch_command
-from sg3x.training.problems import TrainingError
-from sg3x.training.processes import addresses, join, launcher, pack, unpack
+from sg3x.training.errors import TrainingError
+from sg3x.training.hosts import join as processes
+from sg3x.training.hosts.join import addresses, join, launcher, pack, unpack
+from sg3x.training.hosts.launch import launch_command
 from tests.shared import COMPILED
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SCRIPT = "tests.training.two_processes"
 FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
@@ -95,7 +95,7 @@ def test_under_mpirun(tmp_path, alone):
 # What processes tell one another when they have joined; small pieces, so that there are several.
 TALK = """
 import os
-from sg3x.training import processes
+from sg3x.training.hosts import join as processes
 processes.PIECE = 10
 processes.join()
 said = processes.from_first(lambda: bytes(range(23)))

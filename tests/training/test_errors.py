@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from sg3x.networks import DiscriminatorConfig, GeneratorConfig
-from sg3x.training import loop
+from sg3x.training.errors import TrainingError, check_finite, explain_write
 from sg3x.training.layout import Layout
 from sg3x.training.memory import advice, check_memory, explain_out_of_memory
-from sg3x.training.problems import TrainingError, check_finite, explain_write
+from sg3x.training.run import loop
 from sg3x.training.state import TrainConfig, zero_statistics
 
 ROOT = Path(__file__).parents[2]
@@ -24,8 +24,8 @@ CONFIG = TrainConfig(G, DiscriminatorConfig(16, channel_base=32, channel_max=4),
 SAVE = """
 import numpy as np, resource, sys
 from pathlib import Path
-from sg3x.training.problems import TrainingError
-from sg3x.training.progress import Progress
+from sg3x.training.errors import TrainingError
+from sg3x.training.run.progress import Progress
 if sys.argv[2] == "limit":
     resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 progress = Progress(Path(sys.argv[1]), {})
@@ -81,7 +81,7 @@ def test_a_read_only_folder_is_named(tmp_path):
     if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode:
         pytest.skip("no mount namespaces here")
     code = (
-        "import sys; from pathlib import Path; from sg3x.training.problems import *\n"
+        "import sys; from pathlib import Path; from sg3x.training.errors import *\n"
         "try:\n with explain_write(Path(sys.argv[1])): Path(sys.argv[1], 'x').mkdir()\n"
         "except TrainingError as error: print(error)"
     )
@@ -136,9 +136,9 @@ CRAMPED = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from sg3x.training import loop
-from sg3x.training.checkpoints import save_checkpoint
-from sg3x.training.problems import TrainingError
+from sg3x.training.run import loop
+from sg3x.training.run.checkpoints import save_checkpoint
+from sg3x.training.errors import TrainingError
 from sg3x.training.state import TrainConfig, init_state
 from tests.training.two_processes import G, D
 def barrier(name):

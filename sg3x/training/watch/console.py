@@ -16,8 +16,8 @@ from typing import Any
 import jax
 
 from sg3x.files.atomic import atomic_write
-from sg3x.training.history import ADVICE
-from sg3x.training.problems import TrainingError
+from sg3x.training.errors import TrainingError
+from sg3x.training.watch.history import ADVICE
 
 PHASES = ("data", "step", "checkpoint", "sampling", "quality", "log")
 

@@ -12,12 +12,12 @@ from sg3x.files.tables import parse_tsv
 from sg3x.metrics.during_training import open_during_training
 from sg3x.metrics.features.extractor import random_extractor
 from sg3x.metrics.score import compute_reference, load_reference, save_reference, score_features
-from sg3x.training.checkpoints import load_averaged, save_checkpoint
-from sg3x.training.loop import Segment, run_segment
-from sg3x.training.quality import EMPTY, Quality
+from sg3x.training.run.checkpoints import load_averaged, save_checkpoint
+from sg3x.training.run.loop import Segment, run_segment
 from sg3x.training.state import init_state
+from sg3x.training.watch.sample_scores import EMPTY, SampleScores
 from tests.training.conftest import CONFIG, PICTURES, D, G
-from tests.training.test_processes import finish, start, start_two
+from tests.training.hosts.test_join import finish, start, start_two
 
 SAMPLES, FIRST = 11, 3  # neither a batch nor a multiple of one
 KIMG = ["0.256", "0.504", "0.752", "1.000"]
@@ -114,7 +114,7 @@ def test_killed_and_resumed_there_is_no_row_too_many_or_too_few(watched, tmp_pat
         run_segment(CONFIG, dying, PICTURES, "data")
     assert [row["kimg"] for row in parse_tsv((dying.scratch() / "quality.tsv").read_text())] == KIMG[:1]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Quality, "write", dies_after_the_row_of("0.752", Quality.write))
+        patch.setattr(SampleScores, "write", dies_after_the_row_of("0.752", SampleScores.write))
         with pytest.raises(Killed):
             run_segment(CONFIG, again, PICTURES, "data")
     assert [row["kimg"] for row in parse_tsv((again.scratch() / "quality.tsv").read_text())] == KIMG[:3]
@@ -143,7 +143,7 @@ def test_the_progress_line_and_the_event_file_have_it(watched):
 
 
 def test_the_table_of_a_run_that_changed_its_extractor_says_which_is_which(tmp_path, gauge):
-    quality = Quality(CONFIG, gauge, tmp_path, None, 0)
+    quality = SampleScores(CONFIG, gauge, tmp_path, None, 0)
     quality.rows = [{"kimg": "1.000", "frechet_random": "5"}, {"kimg": "2.000", "fid": "50"}]
     quality.write(tmp_path / "quality.tsv")
     assert parse_tsv((tmp_path / "quality.tsv").read_text()) == [
@@ -151,7 +151,7 @@ def test_the_table_of_a_run_that_changed_its_extractor_says_which_is_which(tmp_p
         {"kimg": "2.000", "frechet_random": "", "fid": "50"},
     ]
     assert quality.latest == {}
-    resumed = Quality(CONFIG, gauge, tmp_path, None, 1500)
+    resumed = SampleScores(CONFIG, gauge, tmp_path, None, 1500)
     assert [row["kimg"] for row in resumed.rows] == ["1.000"] and resumed.latest == {"frechet_random": "5"}
 
 
@@ -172,5 +172,5 @@ def test_two_devices_and_two_processes_measure_what_one_does(tmp_path):
     for rows in others:
         assert [row["kimg"] for row in rows] == [row["kimg"] for row in one]
         for row, expected in zip(rows, one, strict=True):
-            # The weights differ by rounding from the second step on: see test_processes.assert_same_run.
+            # The weights differ by rounding from the second step on: see test_join.assert_same_run.
             assert float(row["frechet_random"]) == pytest.approx(float(expected["frechet_random"]), rel=0.02)

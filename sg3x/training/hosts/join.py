@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from sg3x.training.problems import TrainingError
+from sg3x.training.errors import TrainingError
 
 CLOUD_TPU, OPEN_MPI = "Cloud TPU", "Open MPI"
 FIRST_PORT = 61440  # of the last 4096, which are rarely in use

@@ -2,7 +2,7 @@
 
 import json
 
-from sg3x.training.scratch import code_fingerprint, leftovers, scratch_directory, write_identity
+from sg3x.training.run.scratch import code_fingerprint, leftovers, scratch_directory, write_identity
 
 IDENTITY = {"params": {"r1_gamma": 0.5, "seed": 0}, "data": "aa", "code": "bb", "segment": "0 to 10"}
 

@@ -1,4 +1,4 @@
-"""What keeps a run whole around the loop: one trainer per scratch directory, stop requests, the parent's death."""
+"""Requests to stop: signals, a closed pipe, the death of the process that started this one."""
 
 from __future__ import annotations
 
@@ -7,14 +7,9 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
-from sg3x.files import locks
 from sg3x.files.lifeline import ancestors, die_with_parent
-from sg3x.training.voice import unbroken_output
-
-LOCK = "lock"
-
+from sg3x.training.watch.voice import unbroken_output
 
 INSIST = 3  # so many SIGINTs end the process at once
 INSISTING = "A third Ctrl-C ends at once, without saving"
@@ -100,14 +95,3 @@ def _watch_ancestors(request: StopRequest, finished: threading.Event) -> None:
         if ancestors() != first:
             request.set("the process that started this one is gone")
             return
-
-
-def exclusive(directory: Path, wait_seconds: float = 60.0) -> contextlib.AbstractContextManager[None]:
-    """Holds the lock on a scratch directory; waits a little for a trainer that is just stopping, then refuses."""
-    return locks.exclusive(
-        directory / LOCK,
-        refusal=f"another trainer (process {{holder}}) is running this segment in {directory}; "
-        "wait for it or stop it, then repeat the command",
-        waiting=lambda: print("another trainer is at this segment: waiting for it to stop …", flush=True),
-        wait_seconds=wait_seconds,
-    )

@@ -6,9 +6,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from sg3x.training import checkpoints
-from sg3x.training.problems import explain_write
-from sg3x.training.scratch import checkpoint_path, discard, progress_checkpoints
+from sg3x.training.errors import explain_write
+from sg3x.training.run import checkpoints
+from sg3x.training.run.scratch import checkpoint_path, discard, progress_checkpoints
 from sg3x.training.state import State
 
 KEEP = 2  # the newest, and the one before it

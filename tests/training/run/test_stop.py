@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from sg3x.training.checkpoints import verify
-from sg3x.training.lifecycle import exclusive
-from sg3x.training.scratch import discard
+from sg3x.training.run.checkpoints import verify
+from sg3x.training.run.lock import exclusive
+from sg3x.training.run.scratch import discard
 from tests.shared import COMPILED
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
 # One tiny segment, long enough to be stopped; with "slow" its second and later checkpoints take for ever to be written.
 TRAIN = """
 import sys, time
 from pathlib import Path
-from sg3x.training import checkpoints
+from sg3x.training.run import checkpoints
 from tests.training.two_processes import main
 sync = checkpoints._sync
 def slowly(part):
@@ -87,7 +87,7 @@ def test_a_second_stop_request_is_answered_and_the_third_ctrl_c_loses_nothing_th
 def test_signals_are_heard_while_a_compiler_is_at_work():
     """Python's own handlers wait until the call into compiled code returns: here one that never does."""
     code = (
-        "import ctypes, signal\nfrom sg3x.training.lifecycle import stop_on_signals\n"
+        "import ctypes, signal\nfrom sg3x.training.run.stop import stop_on_signals\n"
         "with stop_on_signals():\n print('ready', flush=True)\n"
         " while True: ctypes.CDLL(None).sleep(600)"
     )
@@ -103,7 +103,7 @@ def test_signals_are_heard_while_a_compiler_is_at_work():
 TALK = """
 import os, signal, sys, time
 from pathlib import Path
-from sg3x.training.lifecycle import stop_on_signals
+from sg3x.training.run.stop import stop_on_signals
 with stop_on_signals() as stop:
     for step in range(400):
         print("step …", step, flush=True)

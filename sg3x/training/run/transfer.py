@@ -13,7 +13,7 @@ from sg3x.files.fingerprint import hash_tree
 from sg3x.networks import Buffer, DiscriminatorConfig, GeneratorConfig, flat
 from sg3x.networks.naming import differences, refuse
 from sg3x.networks.store import CONFIG, load_networks
-from sg3x.training.checkpoints import CheckpointError, check_config, load_checkpoint, network_configs
+from sg3x.training.run.checkpoints import CheckpointError, check_config, load_checkpoint, network_configs
 from sg3x.training.state import State, init_state
 
 # What is taken over. Everything else (optimisers, ADA's p, counters, statistics) begins anew, as NVIDIA's --resume does.

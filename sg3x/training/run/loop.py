@@ -15,20 +15,17 @@ import numpy as np
 
 from sg3x.data.sampler import BatchReader, Sampler
 from sg3x.files.lifeline import check_parent, is_orphan
-from sg3x.training import checkpoints
-from sg3x.training.history import history_row
+from sg3x.training.errors import TrainingError, check_finite, explain_write
+from sg3x.training.every import Every
+from sg3x.training.hosts.join import Agreement, barrier, from_first, is_first, pack, unpack
 from sg3x.training.layout import Layout, choose_layout
-from sg3x.training.lifecycle import Interrupted, StopRequest, exclusive, stop_on_signals
 from sg3x.training.memory import check_memory, explain_out_of_memory
 from sg3x.training.ordered import make_programs
-from sg3x.training.problems import TrainingError, check_finite, explain_write
-from sg3x.training.processes import Agreement, barrier, from_first, is_first, pack, unpack
 from sg3x.training.programs import Programs, data_mesh, replicate
-from sg3x.training.progress import Progress
-from sg3x.training.quality import Gauge, Quality, take_over_table
-from sg3x.training.report import Reporter, Stopwatch
-from sg3x.training.schedule import Interval
-from sg3x.training.scratch import (
+from sg3x.training.run import checkpoints
+from sg3x.training.run.lock import exclusive
+from sg3x.training.run.progress import Progress
+from sg3x.training.run.scratch import (
     copy_checkpoint,
     give_up_finished,
     keep_finished,
@@ -38,8 +35,12 @@ from sg3x.training.scratch import (
     scratch_directory,
     write_identity,
 )  # fmt: skip
-from sg3x.training.snapshots import Snapshots
+from sg3x.training.run.stop import Interrupted, StopRequest, stop_on_signals
 from sg3x.training.state import State, TrainConfig, init_state, zero_statistics
+from sg3x.training.watch.console import Reporter, Stopwatch
+from sg3x.training.watch.history import history_row
+from sg3x.training.watch.sample_scores import SampleMetric, SampleScores, take_over_table
+from sg3x.training.watch.snapshots import Snapshots
 
 __all__ = ["Segment", "TrainingError", "run_segment"]
 
@@ -66,7 +67,7 @@ class Segment:
     checkpoint_kimg: float | None = None
     snapshot_kimg: float | None = None
     tensorboard: str | None = None
-    gauge: Gauge | None = None              # measures the samples while it trains; None: nobody does,
+    gauge: SampleMetric | None = None              # measures the samples while it trains; None: nobody does,
     quality: Path | None = None             #   and where the table of that goes
     when_compiled: Callable[[], object] = lambda: None  # called before the first step
     # fmt: on
@@ -219,10 +220,10 @@ class _Run:
         self.report, self.snapshots, self.logged_nimg = report, snapshots, nimg
         self.batch_size = programs.config.batch_size
         self.watch = Stopwatch()
-        self.log_interval = Interval(segment.log_kimg, nimg)
-        self.save_interval = Interval(segment.checkpoint_kimg, nimg, segment.checkpoint_minutes)
-        self.snapshot_interval = Interval(segment.snapshot_kimg, nimg)
-        self.quality = Quality(programs.config, segment.gauge, progress.scratch, segment.batch_per_device, nimg)
+        self.log_interval = Every(segment.log_kimg, nimg)
+        self.save_interval = Every(segment.checkpoint_kimg, nimg, segment.checkpoint_minutes)
+        self.snapshot_interval = Every(segment.snapshot_kimg, nimg)
+        self.quality = SampleScores(programs.config, segment.gauge, progress.scratch, segment.batch_per_device, nimg)
 
     def __call__(self, state: State, reader: BatchReader, stopped: Callable[[], str | None]) -> None:
         """Trains from host state `state` on."""

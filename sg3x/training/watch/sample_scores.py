@@ -20,16 +20,16 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from sg3x.files.atomic import atomic_write
 from sg3x.files.tables import Rows, format_tsv, parse_tsv
 from sg3x.networks import Generator, bind, definition
+from sg3x.training.every import Every
+from sg3x.training.hosts.join import barrier, is_first
 from sg3x.training.layout import AXIS
-from sg3x.training.processes import barrier, is_first
-from sg3x.training.schedule import Interval
 from sg3x.training.state import State, TrainConfig
 
 TABLE = "quality.tsv"
 EMPTY = "kimg\n"  # a table without rows, so that whoever reads it finds a header
 
 
-class Gauge(Protocol):
+class SampleMetric(Protocol):
     """What samples are measured with."""
 
     @property
@@ -78,7 +78,7 @@ def take_over_table(scratch: Path, path: Path) -> None:
     atomic_write(path, table.read_bytes() if table.is_file() else EMPTY.encode())
 
 
-class Quality:
+class SampleScores:
     """The measurements of one segment. Every process measures; process 0 keeps the table.
 
     Args:
@@ -88,11 +88,11 @@ class Quality:
     """
 
     def __init__(
-        self, config: TrainConfig, gauge: Gauge | None, scratch: Path, per_device: int | None, nimg: int
+        self, config: TrainConfig, gauge: SampleMetric | None, scratch: Path, per_device: int | None, nimg: int
     ) -> None:
         self.config, self.gauge, self.table = config, gauge, scratch / TABLE
         self.per_device = per_device or -(-config.batch_size // jax.device_count())
-        self.interval = Interval(gauge.every_kimg if gauge else None, nimg)
+        self.interval = Every(gauge.every_kimg if gauge else None, nimg)
         self.rows: Rows = []
         if self.table.is_file():
             self.rows = [row for row in _read_table(self.table) if float(row["kimg"]) * 1000 <= nimg]
@@ -140,7 +140,7 @@ class Quality:
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(path, (format_tsv(whole) or EMPTY).encode())
 
-    def _features_of_all(self, gauge: Gauge, state: State) -> np.ndarray:
+    def _features_of_all(self, gauge: SampleMetric, state: State) -> np.ndarray:
         """float32[N, D] of all seeds in their order, in every process; each draws its share."""
         count, processes = len(gauge.seeds), jax.process_count()
         share = -(-count // processes)

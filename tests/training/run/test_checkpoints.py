@@ -6,7 +6,7 @@ import pytest
 
 from sg3x.files.fingerprint import hash_tree
 from sg3x.networks import DiscriminatorConfig, GeneratorConfig
-from sg3x.training.checkpoints import (
+from sg3x.training.run.checkpoints import (
     CheckpointError,
     check_config,
     load_averaged,

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sg3x.files.lifeline import die_with_parent
-from sg3x.training.problems import TrainingError
-from sg3x.training.processes import CLOUD_TPU, launcher
+from sg3x.training.errors import TrainingError
+from sg3x.training.hosts.join import CLOUD_TPU, launcher
 
 PATIENCE = "OMPI_MCA_odls_base_sigkill_timeout"  # seconds between mpirun's SIGTERM and its SIGKILL
 MARK = "SG3X_LAUNCHED"  # in the environment of what a launcher started

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 
-class Interval:
+class Every:
     """`kimg` None: not by images; `minutes` None: not by the clock. It begins at image counter `nimg`, now."""
 
     def __init__(self, kimg: float | None, nimg: int, minutes: float | None = None) -> None:

@@ -15,11 +15,11 @@ from sg3x.networks import Buffer, Discriminator, DiscriminatorConfig, GeneratorC
 from sg3x.networks.discriminator import frozen_names
 from sg3x.networks.store import StoredNetworks, save_generator, save_networks
 from sg3x.training import step
-from sg3x.training.checkpoints import CheckpointError, save_checkpoint
-from sg3x.training.start import PARTS, start_from
+from sg3x.training.run.checkpoints import CheckpointError, save_checkpoint
+from sg3x.training.run.transfer import PARTS, start_from
 from sg3x.training.state import TrainConfig, init_state
 
-PICKLE = Path(__file__).parents[1] / "golden" / "tiny_t32.pkl"
+PICKLE = Path(__file__).parents[2] / "golden" / "tiny_t32.pkl"
 GENERATOR = GeneratorConfig(16, z_dim=4, w_dim=4, num_layers=2, num_critical=1, channels=(4, 4), margin_size=1)
 DISCRIMINATOR = DiscriminatorConfig(16, channel_base=64, channel_max=4)
 

@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from sg3x.files.fingerprint import hash_file
-from sg3x.training import checkpoints, schedule
-from sg3x.training.problems import TrainingError
-from sg3x.training.progress import Progress
-from sg3x.training.scratch import leftovers
+from sg3x.training import every
+from sg3x.training.errors import TrainingError
+from sg3x.training.run import checkpoints
+from sg3x.training.run.progress import Progress
+from sg3x.training.run.scratch import leftovers
 
 HISTORY = [{"kimg": "0.008"}]
 
@@ -202,7 +203,7 @@ def test_what_the_loop_changes_meanwhile_is_not_in_it(progress):
 def test_due_by_images_is_exact_after_a_restart_anywhere():
     passed = []
     for start in (0, 300, 512):
-        interval = schedule.Interval(0.25, start)
+        interval = every.Every(0.25, start)
         passed.append([])
         for nimg in range(start + 4, 1001, 4):
             if interval.due(nimg):
@@ -215,8 +216,8 @@ def test_due_by_images_is_exact_after_a_restart_anywhere():
 
 def test_due_by_the_clock_stays_due_until_done(monkeypatch):
     now = 0.0
-    monkeypatch.setattr(schedule.time, "monotonic", lambda: now)
-    interval = schedule.Interval(None, 0, minutes=2)
+    monkeypatch.setattr(every.time, "monotonic", lambda: now)
+    interval = every.Every(None, 0, minutes=2)
     assert not interval.due(8)
     now = 121.0
     assert interval.due(16) and interval.due(24)  # the writer was busy: ask again

@@ -23,7 +23,7 @@ from sg3x.files.fingerprint import hash_file
 from sg3x.files.tables import Rows, format_tsv, parse_tsv
 from sg3x.networks import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, bind, definition
 from sg3x.networks.naming import differences, refuse
-from sg3x.training.intact import CheckpointError, check_arrays, read_object, read_text, verify
+from sg3x.training.run.intact import CheckpointError, check_arrays, read_object, read_text, verify
 from sg3x.training.state import State, init_state
 
 __all__ = [
