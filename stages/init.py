@@ -34,7 +34,7 @@ def init() -> None:
 
 
 def _write_start(source: str, meta: dict[str, Any]) -> None:
-    """What the report's lineage begins with, where it does not need the checkpoint."""
+    """Writes the start of the report's lineage, where it does not need the checkpoint."""
     start = {"kimg": 0.0, "init_from": "random weights, by the seed" if source == RANDOM_WEIGHTS else source}
     if "init" in meta:
         start["init_sha256"] = meta["init"]["sha256"]

@@ -80,7 +80,7 @@ def train() -> None:
 
 
 def open_gauge(images: np.ndarray, fingerprint: str) -> DuringTraining | None:
-    """What measures the samples while it trains, if run.fid_every_kimg asks for it; decides no bit of a checkpoint."""
+    """Opens the metric of samples while training, if run.fid_every_kimg asks for one; it decides no bit of a checkpoint."""
     params = load_params()
     if params.run.fid_every_kimg is None:
         return None

@@ -1,4 +1,4 @@
-"""What would stop a run before or after its steps, and can be known now: from the parameters, the files and the machine."""
+"""Problems that would stop a run and can be known now: from the parameters, the files and the machine."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def _as_params(generator: Any, discriminator: Any) -> str:
 
 
 def _shapes(generator: Any, discriminator: Any) -> dict[str, Any]:
-    """What params.yaml must say for networks of these shapes."""
+    """Settings of params.yaml for networks of these shapes."""
     radial = generator.use_radial_filters
     share = 2 if radial else 1  # params.yaml says the channels of T; R doubles them
     return {

@@ -1,4 +1,4 @@
-"""What to give `synthesis(transform=...)` so that the picture moves: the generator's coordinates go the other way."""
+"""Values of `synthesis(transform=...)` that move the picture: the generator's coordinates go the other way."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class TorchScriptError(ValueError):
 
 
 class Module(Node):
-    """What stands for a module: its attributes in the file's order, tensors as arrays, no behaviour."""
+    """An inert module: its attributes in the file's order, tensors as arrays, no behaviour."""
 
     __slots__ = ("attributes",)
 

@@ -1,4 +1,4 @@
-"""What every metric here is given: matrices of features, one row per image."""
+"""Arguments of every metric: matrices of features, one row per image."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class UnfitReferenceError(ValueError):
 
 @dataclass(frozen=True)
 class DuringTraining:
-    """What `sg3x.training.watch.sample_scores` measures with.
+    """The `SampleMetric` of `sg3x.training.watch.sample_scores`.
 
     Attributes:
         reference: features of the real pictures.
@@ -67,7 +67,7 @@ class DuringTraining:
             return self._target.distance(features)
 
     def facts(self) -> dict[str, str]:
-        """What stands beside the number."""
+        """Columns beside the number."""
         return {
             "num_fake": str(len(self.seeds)), "num_real": str(len(self.reference.features)),
             "first_seed": str(self.seeds.start), "extractor": self.extractor.name,
@@ -92,7 +92,7 @@ def open_during_training(
     inception_url: str | None,
     downloads: Path,
 ) -> DuringTraining:
-    """What measures the samples of a segment.
+    """Opens the metric for the samples of a segment.
 
     Args:
         folder: what the reference stage wrote.

@@ -34,7 +34,7 @@ _NEIGHBOURS = 3  # training images beside each
 
 @dataclass(frozen=True)
 class Scoring:
-    """What a generator is scored against, and by which of its samples. Truncation is never applied.
+    """The reference of a score, and the generator's samples for it. Truncation is never applied.
 
     Attributes:
         reference: features of the real images.

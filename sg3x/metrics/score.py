@@ -147,7 +147,7 @@ def _distances(fake: np.ndarray, reference: Reference) -> dict[str, float | None
 
 
 def circumstances(num_fake: int, reference: Reference) -> dict[str, float | int | str]:
-    """What has to stand beside every number."""
+    """Facts that belong beside every number."""
     about = reference.extractor
     found: dict[str, float | int | str] = {
         "num_fake": num_fake,

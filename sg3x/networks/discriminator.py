@@ -33,7 +33,7 @@ from sg3x.ops.calling import refuse_integers
 SQRT_HALF = np.sqrt(0.5).item()
 BLUR = np.array([1, 3, 3, 1], np.float32) / 8
 
-# Their gradient in the R1 phase does not exist: R1 differentiates the image gradient, which the last bias does not enter.
+# The last bias shifts all logits equally, so it vanishes from d logit / d image: in the R1 phase Adam must skip it.
 LOGIT_BIAS = "b4.out.bias"
 
 

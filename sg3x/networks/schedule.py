@@ -1,4 +1,4 @@
-"""Where every layer of the generator sits in frequency: rates, sizes, cut-offs, channels (StyleGAN3, section 3.2)."""
+"""The generator's layers in frequency: rates, sizes, cut-offs, channels (StyleGAN3, section 3.2)."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class GeneratorConfig:
 
     @property
     def num_ws(self) -> int:
-        """How many copies of w drive synthesis: the Fourier input, every layer, ToRGB."""
+        """Number of copies of w that drive synthesis: the Fourier input, every layer, ToRGB."""
         return self.num_layers + 2
 
     def to_dict(self) -> dict[str, Any]:

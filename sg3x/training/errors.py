@@ -1,4 +1,4 @@
-"""What can go wrong while training, as one message that says where, why and what to try."""
+"""Errors of training, each one message that says where, why and what to try."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When something is due: every so many thousand images, every so many minutes."""
+"""Something due again and again: every so many thousand images, every so many minutes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class Every:
         self.done(nimg)
 
     def due(self, nimg: int) -> bool:
-        """Whether a multiple of `kimg` was passed, or `minutes` went by, since it was last done."""
+        """True if a multiple of `kimg` was passed, or `minutes` went by, since it was last done."""
         by_clock = self.minutes is not None and time.monotonic() - self.at > self.minutes * 60
         return by_clock or self._passed(nimg) != self.passed
 
     def done(self, nimg: int) -> None:
-        """It was done now."""
+        """Marks it as done at this image counter."""
         self.passed, self.at = self._passed(nimg), time.monotonic()
 
     def _passed(self, nimg: int) -> int:

@@ -1,4 +1,4 @@
-"""How far a score can be trusted: standard errors, and the Fréchet distance of infinitely many samples.
+"""Uncertainty of a score: standard errors, and the Fréchet distance of infinitely many samples.
 
 Both error bars are delete-a-group jackknives (Efron and Tibshirani 1993, chapter 11) over the **generated** images, the
 data set held fixed: by how much the number would move with other seeds of the same generator. Groups are every 20th

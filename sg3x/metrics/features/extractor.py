@@ -1,4 +1,4 @@
-"""Which features a run is scored on: Inception's where its file can be had, else those of a fixed random network.
+"""Features that a run is scored on: Inception's where its file can be had, else those of a fixed random network.
 
 The `reference` stage decides once per data set (`open_extractor`) and writes the decision down; every later score reads
 it back (`extractor_from_record`), so that no two numbers of a run come from different networks.
@@ -63,7 +63,7 @@ class Extractor:
         return "" if self.metric == "fid" else "_random"
 
     def record(self) -> dict[str, str | int | None]:
-        """What `extractor_from_record` needs to find the same extractor again; plain JSON."""
+        """Plain JSON from which `extractor_from_record` finds the same extractor again."""
         keys = ("name", "sha256", "resize", "metric", "dimension")
         return {key: getattr(self, key) for key in keys}
 
@@ -91,7 +91,7 @@ def jax_inception_extractor(path: str | Path, sha256: str | None, param: str = "
 def inception_file(
     path: str | Path | None, url: str | None, sha256: str | None, downloads: Path
 ) -> tuple[Path, str | None, str]:
-    """Where the Inception file is, its wanted sha256, and the parameter that says so; downloads it if need be.
+    """Path of the Inception file, its wanted sha256, and the parameter that says so; downloads it if need be.
 
     Raises:
         ValueError: neither path nor URL is given.

@@ -29,7 +29,7 @@ _STREAM = 0x5EED_E001  # keeps the draws of motions apart from the latents of th
 
 @dataclass(frozen=True)
 class Motion:
-    """What one batch goes through: translations as fractions of the picture's side (x, y), and an angle in radians."""
+    """The motions of one batch: translations as fractions of the picture's side (x, y), and an angle in radians."""
 
     integer: tuple[float, float]
     fractional: tuple[float, float]

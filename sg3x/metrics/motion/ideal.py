@@ -124,7 +124,7 @@ def _separable(images: jax.Array, rows: np.ndarray, columns: np.ndarray) -> jax.
 
 @lru_cache(maxsize=64)
 def _rotation_plan(height: int, width: int, angle: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where each output pixel looks: flat indices int32[4, H * W] of its neighbours in the upsampled picture, their
+    """Source of each output pixel: flat indices int32[4, H * W] of its neighbours in the upsampled picture, their
     bilinear weights float32[4, H * W] (zero outside), and the mask float32[H, W] (by the nearest sample)."""
     pad = REACH * UPSAMPLING - 1
     up_w, up_h = (UPSAMPLING * n + 2 * pad for n in (width, height))

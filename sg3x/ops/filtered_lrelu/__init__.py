@@ -87,7 +87,7 @@ def filtered_lrelu(
 
 
 def default_formulation(channels: int) -> str:
-    """What the platform is fastest at.
+    """The platform's fastest formulation.
 
     Chunked on a CPU that is one device (cutting a batch that is spread over several would gather it). On a TPU the kernel,
     where its 128 lanes are mostly used: by the compiler's estimates twice as fast as banded matrices at 148x148.

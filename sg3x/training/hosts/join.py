@@ -31,7 +31,7 @@ HEARTBEAT_SECONDS, SHUTDOWN_SECONDS = 60, 60
 
 
 def launcher(environment: Mapping[str, str] = os.environ) -> str | None:
-    """What started this process as one of several: "Open MPI", "SLURM", "JAX variables", "Cloud TPU"; None: alone."""
+    """The launcher of this process as one of several: "Open MPI", "SLURM", "JAX variables", "Cloud TPU"; None: alone."""
     if _number(environment, "OMPI_COMM_WORLD_SIZE") > 1:
         return OPEN_MPI
     if "SLURM_PROCID" in environment and _number(environment, "SLURM_STEP_NUM_TASKS") > 1:
@@ -71,7 +71,7 @@ def join(environment: Mapping[str, str] = os.environ) -> None:
 
 
 def addresses(by: str, environment: Mapping[str, str]) -> dict[str, Any]:
-    """What `jax.distributed.initialize` has to be told; nothing where it finds that out itself."""
+    """Arguments of `jax.distributed.initialize`; empty where it finds them itself."""
     if by == "JAX variables":
         return {
             "coordinator_address": environment["JAX_COORDINATOR_ADDRESS"],
@@ -88,7 +88,7 @@ def addresses(by: str, environment: Mapping[str, str]) -> dict[str, Any]:
                 "this Open MPI (5 or newer) does not tell its processes where process 0 is, and they are on several machines: "
                 "name a free port of its machine, as mpirun -x JAX_COORDINATOR_ADDRESS=first-machine:12345 (docs/multi-host.md)"
             )
-        # One machine: the processes agree on a port by what they have in common, the process that started them all.
+        # One machine: derive the port from the parent's pid, the only number that all processes share.
         address = f"127.0.0.1:{FIRST_PORT + os.getppid() % (65536 - FIRST_PORT)}"
     return {
         "coordinator_address": address,
@@ -109,7 +109,7 @@ def _on_cloud_tpu() -> bool:
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes."""
+    """True in the process that writes."""
     return jax.process_index() == 0
 
 
@@ -124,7 +124,7 @@ def barrier(name: str) -> None:
 
 
 def from_first(make: Callable[[], bytes]) -> bytes:
-    """What `make` gives in process 0, everywhere. When it fails there, every process fails."""
+    """The result of `make` in process 0, everywhere. When it fails there, every process fails."""
     if jax.process_count() == 1:
         return make()
     content, failure = b"", None
@@ -152,7 +152,7 @@ def to_words(number: int) -> np.ndarray:
 
 
 def from_words(words: np.ndarray) -> int:
-    """What `to_words` was given."""
+    """The argument of `to_words`."""
     return (int(words[0]) << 31) + int(words[1])
 
 
@@ -168,7 +168,7 @@ def pack(tree: Any) -> bytes:
 
 
 def unpack(content: bytes, template: Any) -> Any:
-    """What `pack` packed, given arrays or shapes of the same kind."""
+    """The arrays that `pack` packed, given arrays or shapes of the same kind."""
     leaves, at = [], 0
     for leaf in jax.tree.leaves(template):
         size = int(np.prod(leaf.shape)) * np.dtype(leaf.dtype).itemsize
@@ -178,7 +178,7 @@ def unpack(content: bytes, template: Any) -> Any:
 
 
 class Agreement:
-    """Whether any process was asked to stop: known to all of them at the same step, `LAG` steps later."""
+    """A request to stop in any process: known to all of them at the same step, `LAG` steps later."""
 
     def __init__(self, mesh: Mesh) -> None:
         self.alone = jax.process_count() == 1

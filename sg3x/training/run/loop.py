@@ -52,7 +52,7 @@ AHEAD = 8  # steps that may be queued on the device: enough to keep it busy, few
 
 @dataclass(frozen=True)
 class Segment:
-    """What one segment is: inputs, output, where its progress lives, and how it is run."""
+    """One segment: inputs, output, the place of its progress, and settings of the run."""
 
     # fmt: off
     parent: Path
@@ -246,7 +246,7 @@ class _Run:
         return rows[self.programs.local_rows()]
 
     def _between_steps(self, state: State, nimg: int) -> State:
-        """What is due at this image counter: a measurement, a row; a checkpoint and a grid by process 0."""
+        """Does what is due at this image counter: a measurement, a row; a checkpoint and a grid by process 0."""
         if self.quality.due(nimg):
             self._measure(state, nimg)
         if self.log_interval.due(nimg):

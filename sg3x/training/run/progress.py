@@ -40,7 +40,7 @@ class Progress:
         return self.whole[-1] if self.whole else None
 
     def busy(self) -> bool:
-        """Whether one is being written. Raises what went wrong with the one before."""
+        """True while one is being written. Raises the error of the one before."""
         if self.running is not None and self.running.done():
             running, self.running = self.running, None
             running.result()

@@ -1,4 +1,4 @@
-"""Where an unfinished segment lives: a directory named by everything that decides the segment's bytes."""
+"""The directory of an unfinished segment, named by everything that decides the segment's bytes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def write_identity(scratch: Path, identity: dict[str, Any]) -> None:
 
 
 def checkpoint_path(scratch: Path, nimg: int) -> Path:
-    """Where the progress checkpoint of this image counter lives."""
+    """Path of the progress checkpoint of this image counter."""
     return scratch / f"nimg-{nimg:012d}"
 
 

@@ -1,4 +1,4 @@
-"""Where training starts when not from random weights: another model's networks, with fresh optimisers and counters."""
+"""Transfer learning: training starts from another model's networks, with fresh optimisers and counters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a running segment tells: a line in the terminal, progress.json for `sg3x runs`, and TensorBoard if asked for."""
+"""Reports of a running segment: a line in the terminal, progress.json for `sg3x runs`, and TensorBoard if asked for."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PHASES = ("data", "step", "checkpoint", "sampling", "quality", "log")
 
 
 class Stopwatch:
-    """Where the host's time goes: seconds per phase, since the last `lap`."""
+    """The host's time: seconds per phase, since the last `lap`."""
 
     def __init__(self) -> None:
         self.seconds = dict.fromkeys(PHASES, 0.0)
@@ -73,7 +73,7 @@ class Reporter:
             self.board.add_scalar("images_per_s", rate, nimg)
 
     def stage(self, state: str, kimg: float) -> None:
-        """What it does before the first row: "compiling", "training"."""
+        """Reports the work before the first row: "compiling", "training"."""
         self._write({
             "kimg": f"{kimg:.3f}", "end_kimg": self.end_kimg, "pid": os.getpid(), "out": str(self.out), "state": state,
             "at": time.time(),

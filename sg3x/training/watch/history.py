@@ -26,7 +26,7 @@ def history_row(totals: dict[str, Any], p: float, nimg: int, before: Rows) -> di
 
 
 def divergence(rows: Rows) -> str:
-    """What is going wrong at the end of these rows, in a few words; "" while nothing is.
+    """A fault at the end of these rows, in a few words; "" while there is none.
 
     * D wins outright: for 10 rows it has been sure of nearly every real and every generated picture.
     * p at its ceiling: above 0.85 ADA's augmentations show in the generated pictures, and more do not help.

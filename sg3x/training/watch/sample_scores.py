@@ -1,4 +1,4 @@
-"""How good the samples are while a segment trains: a table of its own, beside the history.
+"""Scores of the samples while a segment trains: a table of its own, beside the history.
 
 Watching only: the averaged weights are read, nothing of the state is written and no random number of it is drawn, so a
 checkpoint is the same bytes with and without. That is why the numbers are not in its history: `run.fid_every_kimg` may be
@@ -30,7 +30,7 @@ EMPTY = "kimg\n"  # a table without rows, so that whoever reads it finds a heade
 
 
 class SampleMetric(Protocol):
-    """What samples are measured with."""
+    """A metric of samples."""
 
     @property
     def column(self) -> str:
@@ -38,7 +38,7 @@ class SampleMetric(Protocol):
 
     @property
     def every_kimg(self) -> float:
-        """How often."""
+        """Thousands of images between two measurements."""
 
     @property
     def seeds(self) -> range:
@@ -55,7 +55,7 @@ class SampleMetric(Protocol):
         """Of the features of all samples to those of the real pictures."""
 
     def facts(self) -> dict[str, str]:
-        """What has to stand beside the number."""
+        """Columns beside the number."""
 
 
 def _read_table(path: Path) -> Rows:
@@ -111,7 +111,7 @@ class SampleScores:
         )
 
     def due(self, nimg: int) -> bool:
-        """Whether a multiple of `every_kimg` was passed since the last time; the same answer in every process."""
+        """True if a multiple of `every_kimg` was passed since the last time; the same answer in every process."""
         return self.interval.due(nimg)
 
     @property

@@ -1,4 +1,4 @@
-"""What a trainer says never ends it: output that has nowhere to go is dropped, and a closed pipe is a wish to stop."""
+"""Output of a trainer that never ends it: lines that have nowhere to go are dropped, and a closed pipe is a wish to stop."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Voice:
 
     @property
     def closed_pipe(self) -> bool:
-        """Whether the reader went away."""
+        """True if the reader went away."""
         return isinstance(self.gone, OSError) and self.gone.errno == errno.EPIPE
 
     def __getattr__(self, name: str) -> Any:

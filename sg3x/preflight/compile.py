@@ -48,7 +48,7 @@ def compile_programs(
 
 
 def _shapes(config: TrainConfig, mesh: Mesh, state: Any) -> tuple[NamedSharding, NamedSharding, Any, Any]:
-    """How everything lies on every device, how the batch is split, the state's shapes and those of the batch's pictures."""
+    """Placement on the devices, split of the batch, shapes of the state and of the batch's pictures."""
     everywhere, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(AXIS))
     state = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), state)
     side, channels = config.discriminator.img_resolution, config.discriminator.img_channels
