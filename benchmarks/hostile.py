@@ -38,7 +38,7 @@ def read(kind: str, path: Path) -> None:
 
         load_pickle(path)
     elif kind == "torchscript":
-        from sg3x.metrics.torchscript import read_torchscript, tensors_of
+        from sg3x.interop.torchscript import read_torchscript, tensors_of
 
         sum(tensor.size for _, tensor in tensors_of(read_torchscript(path)))
     elif kind in ("config", "safetensors"):

@@ -70,7 +70,7 @@ def _network(folder: Path) -> None:
 
 def _checkpoint(folder: Path) -> None:
     from sg3x.networks import DiscriminatorConfig, GeneratorConfig
-    from sg3x.training.checkpoints import save_checkpoint
+    from sg3x.training.run.checkpoints import save_checkpoint
     from sg3x.training.state import init_state
 
     generator = GeneratorConfig(16, z_dim=4, w_dim=4, num_layers=2, num_critical=1, channels=(4, 4), margin_size=1)

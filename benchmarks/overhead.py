@@ -27,14 +27,14 @@ import numpy as np
 from sg3x.allocator import keep_freed_memory
 from sg3x.config import load_params
 from sg3x.data.sampler import BatchReader, Sampler
-from sg3x.training.history import history_row
 from sg3x.training.layout import choose_layout
 from sg3x.training.options import train_config
 from sg3x.training.ordered import make_programs
 from sg3x.training.programs import data_mesh, replicate
-from sg3x.training.progress import Progress
-from sg3x.training.report import Reporter
+from sg3x.training.run.progress import Progress
 from sg3x.training.state import init_state, zero_statistics
+from sg3x.training.watch.console import Reporter
+from sg3x.training.watch.history import history_row
 
 CLOCK: Callable[[], float] = time.perf_counter
 

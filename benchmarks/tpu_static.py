@@ -51,8 +51,8 @@ def kept_networks() -> dict[str, Any]:
 def measure_network(target: Any, preset: str, what: str) -> dict[str, dict[str, Any]]:
     """phase -> its row: the compiler's estimate, the kernels', memory and the ten largest operations."""
     from sg3x.config import load_params
+    from sg3x.preflight.compile import compile_programs
     from sg3x.preflight.kernels import price_kernels
-    from sg3x.preflight.programs import compile_programs
     from sg3x.preflight.report import read_program
     from sg3x.training.options import train_config
 

@@ -20,9 +20,9 @@ from benchmarks import overhead
 from sg3x.allocator import keep_freed_memory
 from sg3x.config import load_params
 from sg3x.metrics.during_training import open_during_training
-from sg3x.metrics.extractor import random_extractor
+from sg3x.metrics.features.extractor import random_extractor
 from sg3x.metrics.score import compute_reference, save_reference
-from sg3x.training.quality import Quality
+from sg3x.training.watch.sample_scores import SampleScores
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
             real, bench.images, "data", every_kimg=given.every, num_samples=given.samples, first_seed=0,
             inception_path=None, inception_url=None, downloads=Path(folder),
         )  # fmt: skip
-        quality = Quality(bench.config, gauge, Path(folder), None, 0)
+        quality = SampleScores(bench.config, gauge, Path(folder), None, 0)
         bench.bare(4)
         quality.measure(bench.state, 0)
         keep_freed_memory()  # all is compiled

@@ -1,4 +1,4 @@
-"""How the C library keeps freed memory, which decides a third of a small step's time on a CPU."""
+"""Settings of the C library for freed memory, which decide a third of a small step's time on a CPU."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def keep_freed_memory() -> bool:
     """Keeps freed memory in the process instead of giving it back to the system; false where the C library cannot.
 
     XLA's CPU backend allocates the temporaries of a program anew at every call. glibc maps such large blocks afresh each
-    time, and the system fills every page with zeros: 20,000 page faults a call at the demo's size. One arena, since several
-    devices' blocks are asked for by ever different threads. Nothing but speed changes.
+    time, and the system fills every page with zeros.
+    One arena, because ever different threads ask for several devices' blocks. Nothing but speed changes.
 
-    To be called when what is large has been compiled: from then on blocks lie close together. What the compiler has freed,
-    a gigabyte and more, goes back to the system first; kept, it would lie between them, and steps take a quarter longer.
+    Call it after compiling. The memory that the compiler freed goes back to the system first: kept, it would fragment the
+    heap and slow every step.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -36,7 +36,7 @@ def begin(
         bool, typer.Option("--version", help="show the version and end", is_eager=True, callback=_say_version)
     ] = False,
 ) -> None:
-    """What every command needs: plain output, and its own name."""
+    """Prepares every command: plain output, and its own name."""
     command.set(f"sg3x {context.invoked_subcommand}")
     context.with_resource(plain_output())
 

@@ -21,7 +21,7 @@ def load_generator(path: str | Path) -> Generator:
     """
     kind, path = kind_of(path), Path(path)
     if kind == "checkpoint":
-        from sg3x.training import checkpoints
+        from sg3x.training.run import checkpoints
 
         return checkpoints.load_averaged(path)[0]
     if kind == "pickle":
@@ -37,7 +37,7 @@ def load_discriminator(path: str | Path) -> Discriminator:
     """The discriminator of a checkpoint, an imported directory or an NVIDIA pickle: a module; raises as `load_generator`."""
     kind, path = kind_of(path), Path(path)
     if kind == "checkpoint":
-        from sg3x.training import checkpoints
+        from sg3x.training.run import checkpoints
 
         return checkpoints.load_discriminator(path)
     if kind == "pickle":

@@ -1,4 +1,4 @@
-"""What every stage script shares: clear errors, progress lines, fixed places."""
+"""Common part of all stage scripts: clear errors, progress lines, fixed places."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from sg3x.config import stage_params
 from sg3x.files.atomic import atomic_write
 from sg3x.files.tables import format_tsv
 from sg3x.networks.store import save_generator
-from sg3x.training.checkpoints import load_averaged
+from sg3x.training.run.checkpoints import load_averaged
 from stages.common import CHECKPOINTS, MODEL, RESULTS, main
 
 

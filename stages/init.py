@@ -7,10 +7,10 @@ from sg3x.config import stage_params
 from sg3x.config.sections import RANDOM_WEIGHTS
 from sg3x.files.atomic import atomic_write
 from sg3x.files.fingerprint import hash_file
-from sg3x.training.checkpoints import save_checkpoint
+from sg3x.training.errors import explain_write
 from sg3x.training.options import discriminator_config, generator_config
-from sg3x.training.problems import explain_write
-from sg3x.training.start import start_from
+from sg3x.training.run.checkpoints import save_checkpoint
+from sg3x.training.run.transfer import start_from
 from sg3x.training.state import init_state
 from stages.common import CHECKPOINTS, RESULTS, main
 
@@ -34,7 +34,7 @@ def init() -> None:
 
 
 def _write_start(source: str, meta: dict[str, Any]) -> None:
-    """What the report's lineage begins with, where it does not need the checkpoint."""
+    """Writes the start of the report's lineage, where it does not need the checkpoint."""
     start = {"kimg": 0.0, "init_from": "random weights, by the seed" if source == RANDOM_WEIGHTS else source}
     if "init" in meta:
         start["init_sha256"] = meta["init"]["sha256"]

@@ -2,7 +2,7 @@
 
 from sg3x.config import stage_params
 from sg3x.data.prepare import load_arrays
-from sg3x.metrics.extractor import open_extractor
+from sg3x.metrics.features.extractor import open_extractor
 from sg3x.metrics.score import compute_reference, save_reference
 from stages.common import ARRAYS, DOWNLOADS, REFERENCE, main, progress, set_up_jax
 

@@ -8,8 +8,8 @@ from sg3x.files.fingerprint import hash_file
 from sg3x.metrics.evaluate import Scoring, score_generator
 from sg3x.render.images import save_png
 from sg3x.render.sampling import sample_grid
-from sg3x.training.checkpoints import load_averaged
-from sg3x.training.scratch import give_up_finished
+from sg3x.training.run.checkpoints import load_averaged
+from sg3x.training.run.scratch import give_up_finished
 from stages.common import CHECKPOINTS, DOWNLOADS, QUALITY, REFERENCE, RESULTS, SCRATCH, main, progress, set_up_jax
 
 

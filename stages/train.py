@@ -13,12 +13,12 @@ from sg3x.config import load_params, stage_params, this_segment
 from sg3x.data.prepare import load_arrays
 from sg3x.files.environment import checkpoint_minutes
 from sg3x.training.defaults import describe, resolve
-from sg3x.training.launch import launch
-from sg3x.training.loop import Segment, run_segment
+from sg3x.training.hosts.join import is_first, join
+from sg3x.training.hosts.launch import launch
 from sg3x.training.options import train_config
-from sg3x.training.processes import is_first, join
-from sg3x.training.scratch import code_fingerprint
-from sg3x.training.voice import unbroken_output
+from sg3x.training.run.loop import Segment, run_segment
+from sg3x.training.run.scratch import code_fingerprint
+from sg3x.training.watch.voice import unbroken_output
 from stages.common import (
     ARRAYS,
     CHECKPOINTS,
@@ -80,7 +80,7 @@ def train() -> None:
 
 
 def open_gauge(images: np.ndarray, fingerprint: str) -> DuringTraining | None:
-    """What measures the samples while it trains, if run.fid_every_kimg asks for it; decides no bit of a checkpoint."""
+    """Opens the metric of samples while training, if run.fid_every_kimg asks for one; it decides no bit of a checkpoint."""
     params = load_params()
     if params.run.fid_every_kimg is None:
         return None

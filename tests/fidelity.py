@@ -16,10 +16,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 TESTS = (
-    "tests/signal", "tests/networks/test_layers.py", "tests/networks/test_generator.py",
+    "tests/ops", "tests/networks/test_layers.py", "tests/networks/test_generator.py",
     "tests/networks/test_discriminator.py", "tests/networks/test_golden_details.py", "tests/training/test_losses.py",
     "tests/training/test_golden_phases.py", "tests/training/test_trajectory.py", "tests/training/test_augment.py",
-    "tests/training/test_augment_resample.py", "tests/metrics/test_equivariance.py", "tests/interop/test_pickles.py",
+    "tests/training/test_augment_resample.py", "tests/metrics/motion/test_equivariance.py", "tests/interop/test_pickles.py",
 )  # fmt: skip
 
 # A topic's golden file, what it proves, and the arrays that are gradients.

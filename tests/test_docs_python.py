@@ -9,7 +9,7 @@ import pytest
 
 from sg3x.networks import DiscriminatorConfig, Generator, GeneratorConfig
 from sg3x.networks.store import save_generator
-from sg3x.training.checkpoints import save_checkpoint
+from sg3x.training.run.checkpoints import save_checkpoint
 from sg3x.training.state import init_state
 
 ROOT = Path(__file__).parents[1]

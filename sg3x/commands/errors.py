@@ -17,7 +17,7 @@ command: ContextVar[str] = ContextVar("command", default="sg3x")
 
 @contextlib.contextmanager
 def one_line_errors(about: object = None) -> Iterator[None]:
-    """What a user can mend is `error: ...`, not a traceback; SG3X_DEBUG in the environment shows it all the same.
+    """Errors that a user can mend become `error: ...`; SG3X_DEBUG in the environment shows the traceback too.
 
     Args:
         about: the file or folder that the command works on; named where an error does not say what it is of.

@@ -1,4 +1,4 @@
-"""What would stop a run before or after its steps, and can be known now: from the parameters, the files and the machine."""
+"""Problems that would stop a run and can be known now: from the parameters, the files and the machine."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _start(params: Any, devices: int) -> None:
     """The model that training would start from is one, and has the shapes of params.yaml."""
     from sg3x.config.sections import RANDOM_WEIGHTS
     from sg3x.training.options import train_config
-    from sg3x.training.start import start_from
+    from sg3x.training.run.transfer import start_from
 
     source = params.init.from_
     if source == RANDOM_WEIGHTS or not os.path.exists(source):
@@ -109,13 +109,13 @@ def _start(params: Any, devices: int) -> None:
 
 
 def _launcher(params: Any, devices: int) -> None:
-    from sg3x.training.launch import check_launcher
+    from sg3x.training.hosts.launch import check_launcher
 
     check_launcher(params.run.launcher)
 
 
 def _board(params: Any, devices: int) -> None:
-    from sg3x.training.report import check_board
+    from sg3x.training.watch.console import check_board
 
     check_board(params.run.tensorboard)
 

@@ -64,8 +64,8 @@ def import_nvidia(
 def _untrainable(generator: Any, discriminator: Any, config: Any) -> str | None:
     """Why training cannot start from these networks; None: it can."""
     from sg3x.config.sections import DiscriminatorSection, GeneratorSection
-    from sg3x.training.checkpoints import FREE_KEYS
     from sg3x.training.options import discriminator_config, generator_config
+    from sg3x.training.run.checkpoints import FREE_KEYS
 
     missing = [n for n, x in (("G", generator), ("D", discriminator)) if x is None]
     if config.c_dim:
@@ -105,7 +105,7 @@ def _as_params(generator: Any, discriminator: Any) -> str:
 
 
 def _shapes(generator: Any, discriminator: Any) -> dict[str, Any]:
-    """What params.yaml must say for networks of these shapes."""
+    """Settings of params.yaml for networks of these shapes."""
     radial = generator.use_radial_filters
     share = 2 if radial else 1  # params.yaml says the channels of T; R doubles them
     return {

@@ -37,7 +37,7 @@ def _open(path: Path) -> tuple[dict[str, Any], Any, Any]:
     if kind == "checkpoint":
         from sg3x.files.tables import parse_tsv
         from sg3x.networks import DiscriminatorConfig, GeneratorConfig
-        from sg3x.training.checkpoints import load_meta
+        from sg3x.training.run.checkpoints import load_meta
 
         meta = load_meta(path)
         facts = {"kind": "training checkpoint", "images seen": f"{meta['nimg'] / 1000:g} kimg"}

@@ -16,7 +16,7 @@ from rich.text import Text
 
 
 class _Said(BaseModel):
-    """What a trainer writes of itself, as far as it is shown; other keys are passed on as they are."""
+    """The shown part of a trainer's progress file; other keys are passed on as they are."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -57,11 +57,11 @@ def runs(
 
 
 def unfinished(scratch: Path) -> list[dict[str, Any]]:
-    """What every segment in `scratch` last said of itself, with `running`, `saved_kimg` and `saved_age_s` added.
+    """The last progress file of every segment in `scratch`, with `running`, `saved_kimg` and `saved_age_s` added.
 
     `damaged`, with a reason, is all there is of one whose file is not what a trainer writes.
     """
-    from sg3x.training.scratch import FINISHED, nimg_of, progress_checkpoints  # brings JAX
+    from sg3x.training.run.scratch import FINISHED, nimg_of, progress_checkpoints  # brings JAX
 
     found = []
     for file in sorted(scratch.glob("[!.]*/progress.json")):  # with a dot: being removed
@@ -83,7 +83,7 @@ def unfinished(scratch: Path) -> list[dict[str, Any]]:
 
 
 def _reason(error: Exception) -> str:
-    """Which key is wrong, and how, in one line."""
+    """The wrong key and its fault, in one line."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
         return ": ".join(filter(None, [".".join(map(str, first["loc"])), str(first["msg"])]))
@@ -91,7 +91,7 @@ def _reason(error: Exception) -> str:
 
 
 def is_trainer(pid: int) -> bool:
-    """Whether that process is there and is a training stage: the number may be somebody else's by now."""
+    """True if that process is a training stage: the number may be somebody else's by now."""
     try:
         return b"stages.train" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except FileNotFoundError:

@@ -91,7 +91,7 @@ def _explain(problem: Any, values: dict[str, Any]) -> str:
 
 
 class StageParams:
-    """What one stage may read of params.yaml; anything else is an error, so that dvc.yaml cannot lie."""
+    """The part of params.yaml that one stage may read; anything else is an error, so that dvc.yaml cannot lie."""
 
     def __init__(self, params: Params, stage: str) -> None:
         self._params, self._stage = params, stage

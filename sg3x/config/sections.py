@@ -1,4 +1,4 @@
-"""What params.yaml may hold: every key with its type, range and default. Frozen; unknown keys are refused."""
+"""Every key of params.yaml with its type, range and default. Frozen; unknown keys are refused."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Section(BaseModel):
 
 
 class Fetch(Section):
-    """Where the raw pictures come from."""
+    """The source of the raw pictures."""
 
     source: Literal["toycats", "afhqv2", "path"]
     picture_class: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] = "cat"
@@ -68,7 +68,7 @@ class Fetch(Section):
 
 
 class Prepare(Section):
-    """How raw pictures become the training array."""
+    """The way from raw pictures to the training array."""
 
     filter: Literal["lanczos", "area"] = "lanczos"
     nonsquare: Literal["crop", "pad"] = "crop"
@@ -113,7 +113,7 @@ RANDOM_WEIGHTS = "stages/init.py"  # the script that draws them; a path, as DVC 
 
 
 class Init(Section):
-    """Where training starts."""
+    """The start of training."""
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)  # `from` is a word of Python's
 
@@ -178,7 +178,7 @@ class Figures(Section):
 
 
 class Run(Section):
-    """How training runs and is watched, never what it learns: no stage's params in dvc.yaml, nor part of a run's fingerprint."""
+    """Settings of running and watching, never of what is learned: outside dvc.yaml's params and a run's fingerprint."""
 
     launcher: str = ""
     checkpoint_minutes: PositiveFloat = 2.0

@@ -1,4 +1,4 @@
-"""Where raw pictures come from: AFHQv2's zip by URL, or the user's own folder or zip, into one layout.
+"""Sources of raw pictures: AFHQv2's zip by URL, or the user's own folder or zip, into one layout.
 
     OUT/train/CLASS/*      the pictures, with the names they came with
     OUT/source.json        what they are: source, URL or base name, sha256, class, number of pictures, names, what was left out
@@ -62,7 +62,7 @@ _NO_PICTURE = "not a picture"
 
 @dataclass
 class _Source:
-    """What a folder or zip holds, and how to get at it."""
+    """Members of a folder or zip, and a way to open them."""
 
     names: list[str]
     head: Callable[[str], bytes]  # the first bytes of a file
@@ -79,10 +79,10 @@ class _Source:
 def fetch_path(source: Path, out: Path, *, picture_class: str, max_gb: float | None = None) -> dict[str, Any]:
     """Copies the pictures of a folder or zip of the user's into `out`, replacing what was there.
 
-    Taken are, of `source` (or of the one folder that holds everything in it): `train/CLASS/` if it is there, else
-    `CLASS/`, else all pictures at any depth. A picture in a subfolder `a/b.png` becomes `a__b.png`; where two names
-    would be equal (but for upper and lower case), both get a piece of their path's sha256, and so does a name that is
-    too long or not UTF-8. Hidden files are passed over; every other file that is not taken is named in source.json.
+    Takes `train/CLASS/`, else `CLASS/`, else every picture at any depth, from `source` or its only top-level folder. A picture
+    in a subfolder `a/b.png` becomes `a__b.png`. Where two names would be equal (but for upper and lower case), both get a
+    piece of their path's sha256, and so does a name that is too long or not UTF-8. Hidden files are passed over; every other
+    file that is not taken is named in source.json.
 
     Args:
         max_gb: of a zip, at most so many GB are unpacked; None: what is usual for its size.

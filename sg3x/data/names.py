@@ -1,4 +1,4 @@
-"""Which files of a source are taken, and the one flat name that each of them gets."""
+"""The choice of a source's files, and the one flat name of each."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def check_class_name(picture_class: str) -> None:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or a folder above it is hidden, or one of the shadow files that macOS puts into zips."""
+    """True if a file or a folder above it is hidden, or a shadow file that macOS puts into zips."""
     return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
 
 
@@ -99,7 +99,7 @@ def _same(name: str) -> str:
 
 
 def _can_be_a_name(name: str) -> bool:
-    """Whether DVC and every file system can hold the name: UTF-8, and not too long."""
+    """True if DVC and every file system can hold the name: UTF-8, and not too long."""
     try:
         return len(name.encode()) <= MOST_BYTES
     except UnicodeEncodeError:
@@ -122,7 +122,7 @@ def _told_apart(short: str, path: str, taken: set[str]) -> str:
 
 
 def _nothing_found(source: str, picture_class: str, names: list[str], classes: list[str], strict: bool) -> str:
-    """What was looked for, and what is there instead."""
+    """The message for an empty source: the places searched, and what is there instead."""
     if classes:
         return (
             f"{source} has no pictures in train/{picture_class}/; fetch.picture_class is {picture_class!r}, and there "

@@ -78,7 +78,7 @@ class PictureError(ValueError):
 
 
 def is_picture_name(name: str) -> bool:
-    """Whether a file of this name should be a picture: by suffix, in any case; names with a leading dot never are."""
+    """True if a file of this name should be a picture: by suffix, in any case; names with a leading dot never are."""
     base = name.rsplit("/", 1)[-1]
     return not base.startswith(".") and base.lower().endswith(PICTURE_SUFFIXES)
 
@@ -177,7 +177,7 @@ def _own_limit() -> Iterator[None]:
 
 
 def _is_tga(content: bytes) -> bool:
-    """Whether the bytes are a TGA: by the footer of its second version, or by a header that makes sense throughout."""
+    """True if the bytes are a TGA: by the footer of its second version, or by a header that makes sense throughout."""
     if len(content) <= _TGA_HEADER.size:
         return False
     if content.endswith(b"TRUEVISION-XFILE.\0"):

@@ -54,7 +54,7 @@ _FLIP_BYTES = 64 << 20  # how much of the array is held in memory at a time whil
 
 @dataclass(frozen=True)
 class _Decoded:
-    """What a worker makes of one file."""
+    """A worker's result for one file."""
 
     sha256: str  # of the file
     pixels: bytes = b""  # uint8[R, R, 3] in C order
@@ -64,7 +64,7 @@ class _Decoded:
 
 @dataclass
 class _Report:
-    """What was met on the way, in the order of the files."""
+    """Findings on the way, in the order of the files."""
 
     files: list[str] = field(default_factory=list)  # one per row of originals
     skipped: list[dict[str, str]] = field(default_factory=list)
@@ -242,7 +242,7 @@ def _load(path: Path, **settings: Any) -> _Decoded:
 
 @contextmanager
 def _results(load: Callable[[Path], _Decoded], paths: list[Path], workers: int | None) -> Iterator[Iterable[_Decoded]]:
-    """What `load` makes of each path, in order, by several processes where that pays."""
+    """Results of `load` for each path, in order, by several processes where that pays."""
     workers = workers or min(_cores(), _MOST_WORKERS, -(-len(paths) // _FEW))
     if workers == 1:
         yield map(load, paths)

@@ -1,4 +1,4 @@
-"""What `fetch` hands over in data/raw, and whether that is what lies there.
+"""The record that `fetch` leaves in data/raw, and its comparison with the files there.
 
 `source.json` names every picture that was taken; of toy cats `attributes.json` does. A picture that nobody put on
 record is not ours to delete or to train on, and one that is on record must be there.
@@ -47,7 +47,7 @@ def read_record(raw: Path) -> dict[str, Any]:
 
 
 def _is_record(found: Any) -> bool:
-    """Whether what is used of a record has the types it should have; sg3x once wrote records without names."""
+    """True if the used part of a record has the right types; sg3x once wrote records without names."""
     if not isinstance(found, dict) or not isinstance(found.get("left_out", {}), dict):
         return False
     names, lost = found.get("files", []), found.get("left_out", {}).get("files", [])

@@ -1,4 +1,4 @@
-"""Which rows of the array make up which batch: a pure function of (seed, image counter), so a resumed run cannot drift."""
+"""The array's rows in each batch: a pure function of (seed, image counter), so a resumed run cannot drift."""
 
 from __future__ import annotations
 

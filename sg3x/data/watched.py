@@ -64,7 +64,7 @@ def _target(source: Path, link: Path) -> str:
 
 
 def _leads_to(link: Path, target: str) -> bool:
-    """Whether `link` is the link to `target`, or the copy of nothing that is left where links are not copied as such."""
+    """True if `link` is the link to `target`, or the copy of nothing that is left where links are not copied as such."""
     if link.is_symlink():
         return os.readlink(link) == target
     nothing = link.parent / NOTHING
@@ -91,7 +91,7 @@ def _copied_from(here: Path) -> Path | None:
 
 
 def _unwatchable(source: Path) -> str | None:
-    """What in `source` would make DVC fail, naming no file or not the reason; None when nothing does."""
+    """A file in `source` on which DVC would fail without a clear message; None when there is none."""
     if source.is_file():
         return None
     unlisted: list[OSError] = []

@@ -1,1 +1,1 @@
-"""What a generator draws, as arrays: pictures of seeds and latents, moved inputs, the same weights without filters."""
+"""Drawings of a generator, as arrays: pictures of seeds and latents, moved inputs, the same weights without filters."""

@@ -1,4 +1,4 @@
-"""What pictures, films and metrics ask of a generator."""
+"""The interface of a generator to pictures, films and metrics."""
 
 from __future__ import annotations
 

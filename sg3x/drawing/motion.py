@@ -1,4 +1,4 @@
-"""What to give `synthesis(transform=...)` so that the picture moves: the generator's coordinates go the other way."""
+"""Values of `synthesis(transform=...)` that move the picture: the generator's coordinates go the other way."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def translation_input(tx: float, ty: float) -> np.ndarray:
 
 
 def rotation_input(angle: float) -> np.ndarray:
-    """float64[3, 3] that rotates the picture by `angle` radians, as `sg3x.metrics.transforms.rotate` does."""
+    """float64[3, 3] that rotates the picture by `angle` radians, as `sg3x.metrics.motion.ideal.rotate` does."""
     matrix = np.eye(3)
     matrix[:2, :2] = rotation_matrix(-angle)
     return matrix

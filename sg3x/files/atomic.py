@@ -203,7 +203,7 @@ def _beside(path: Path, suffix: str) -> Path:
 
 
 def _leftovers(path: Path) -> list[Path]:
-    """What processes that wrote the folder `path` left beside it."""
+    """Remains beside the folder `path` of processes that wrote it."""
     pattern = re.compile(re.escape(f".{path.name}.") + _MARK)
     return [path.parent / name for name in sorted(os.listdir(path.parent)) if pattern.fullmatch(name)]
 

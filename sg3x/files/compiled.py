@@ -86,7 +86,7 @@ def _remove(entries: Iterable[Path]) -> None:
 
 
 def _is_whole(entry: Path) -> bool:
-    """Whether the entry can be unpacked. Its kind of compression depends on what JAX found installed."""
+    """True if the entry can be unpacked. Its kind of compression depends on what JAX found installed."""
     with contextlib.suppress(FileNotFoundError):  # removed by another process
         content = entry.read_bytes()
         try:

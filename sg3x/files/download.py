@@ -165,7 +165,7 @@ def _read_note(path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Remote:
-    """What is known about the file at the other end: kept in NAME.part.json, so that a later run can go on."""
+    """Facts about the file at the other end: kept in NAME.part.json, so that a later run can go on."""
 
     url: str
     validator: str | None = None  # strong ETag, else Last-Modified: what If-Range compares; None: no resuming
@@ -348,7 +348,7 @@ def _reason(error: Exception) -> str:
 
 
 def _continues(known: _Remote, remote: _Remote) -> bool:
-    """Whether a range of `remote` may follow bytes of `known`. A date, unlike an ETag, need not be repeated with a range."""
+    """True if a range of `remote` may follow bytes of `known`. A date, unlike an ETag, need not be repeated with a range."""
     dated = known.validator is not None and not known.validator.startswith('"') and remote.validator is None
     return (dated or remote.validator == known.validator) and known.size in (None, remote.size)
 

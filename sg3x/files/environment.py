@@ -16,7 +16,7 @@ def _minutes(text: str) -> bool:
 
 
 def _folder(text: str) -> bool:
-    """Whether it names a folder, or a place where one can be made."""
+    """True if it names a folder, or a place where one can be made."""
     if not text.strip() or "\0" in text:
         return False
     try:

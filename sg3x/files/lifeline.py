@@ -68,7 +68,7 @@ def follow_parent(saves: bool = False) -> None:
 
 
 def is_orphan() -> bool:
-    """Whether somebody is followed and gone. False in a process that follows nobody."""
+    """True if somebody is followed and gone. False in a process that follows nobody."""
     return _follows and _first is not None and (ancestors() != _first or _adopted(_first))
 
 
@@ -87,7 +87,7 @@ def check_before_replacing(path: Path) -> None:
 
 
 def _adopted(first: Ancestors) -> bool:
-    """Whether DVC was gone before anybody looked: it shares its session with what it starts, who adopts it rarely does."""
+    """True if DVC was gone before anybody looked: it shares its session with what it starts, who adopts it rarely does."""
     if _DVC not in os.environ or _LAUNCHED in os.environ:
         return False
     try:

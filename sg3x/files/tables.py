@@ -16,5 +16,5 @@ def format_tsv(rows: Rows) -> str:
 
 
 def parse_tsv(text: str) -> Rows:
-    """What `format_tsv` wrote."""
+    """Rows of a text by `format_tsv`."""
     return list(csv.DictReader(text.splitlines(), delimiter="\t"))

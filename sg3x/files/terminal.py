@@ -91,7 +91,7 @@ class _PlainStream:
 
     @property
     def rich_proxied_file(self) -> Any:
-        """Where rich writes its tables and help: its colours are escapes, and its texts pass through `one_line` before."""
+        """The stream of rich's tables and help: its colours are escapes, and its texts pass through `one_line` before."""
         return self.stream
 
     def __getattr__(self, name: str) -> Any:

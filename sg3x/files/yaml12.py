@@ -122,7 +122,7 @@ def parse_yaml(text: str | bytes) -> Any:
 
 
 def _check_events(text: str) -> bool:
-    """Whether there are aliases. Refuses deep nesting, on which libyaml overflows the stack, before it is built."""
+    """True if there are aliases. Refuses deep nesting, on which libyaml overflows the stack, before it is built."""
     depth, aliases = 0, False
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.CollectionStartEvent):

@@ -1,4 +1,4 @@
-"""What reading one file may cost: bytes that are made and steps of work, in proportion to the file's size."""
+"""Limits on reading one file: bytes made and steps of work, in proportion to its size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which kind of file was given in place of a network, from its first bytes, and what to do about it."""
+"""The kind of a file given in place of a network, from its first bytes, and what to do about it."""
 
 from __future__ import annotations
 
@@ -56,6 +56,6 @@ def other_kind(head: bytes) -> str | None:
 
 
 def first_bytes(path: Path) -> bytes:
-    """What `other_kind` looks at."""
+    """The bytes that `other_kind` looks at."""
     with path.open("rb") as file:
         return file.read(_HEAD)

@@ -1,4 +1,4 @@
-"""What the globals of a network file stand for: modules, parameters, tensors, storages, numpy values. All inert.
+"""Inert stand-ins for the globals of a network file: modules, parameters, tensors, storages, numpy values. All inert.
 
 Everything is checked when it is made: a tensor must lie inside its storage, a storage must have the bytes it says, numpy
 values must be numbers. Tensors are views of the file's own bytes; only `sg3x.interop.snapshot` copies, what it takes. What

@@ -1,9 +1,9 @@
 """The distance that is measured while a segment trains: `run.fid_every_kimg`.
 
 Against the features of the `reference` stage, by the extractor that made them: the fixed random network, or Inception, which
-here always runs in JAX on the training devices (`sg3x.metrics.jax_inception`). Where the reference was made by the file's own
-code (torch), the features that JAX gives for the first real pictures are compared with those in the reference before training
-starts: same file, same features to 1e-3, or no number.
+here always runs in JAX on the training devices (`sg3x.metrics.features.inception_jax`). Where the reference was made by the
+file's own code (torch), the features that JAX gives for the first real pictures are compared with those in the reference
+before training starts: same file, same features to 1e-3, or no number.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from sg3x.drawing.pictures import to_uint8
-from sg3x.metrics import inception, jax_inception, random_features
+from sg3x.metrics.arrays import steady_algebra
 from sg3x.metrics.devices import split_over_devices
-from sg3x.metrics.extractor import Extractor, inception_file, jax_inception_extractor, random_extractor
-from sg3x.metrics.features import steady_algebra
-from sg3x.metrics.frechet import FrechetTarget
+from sg3x.metrics.distances.frechet import FrechetTarget
+from sg3x.metrics.features import inception_jax, inception_torch
+from sg3x.metrics.features import random as random_features
+from sg3x.metrics.features.extractor import Extractor, inception_file, jax_inception_extractor, random_extractor
 from sg3x.metrics.score import Reference, load_reference
 
 _PARAM = "run.fid_every_kimg"
@@ -32,7 +33,7 @@ class UnfitReferenceError(ValueError):
 
 @dataclass(frozen=True)
 class DuringTraining:
-    """What `sg3x.training.quality` measures with.
+    """The `SampleMetric` of `sg3x.training.watch.sample_scores`.
 
     Attributes:
         reference: features of the real pictures.
@@ -66,7 +67,7 @@ class DuringTraining:
             return self._target.distance(features)
 
     def facts(self) -> dict[str, str]:
-        """What stands beside the number."""
+        """Columns beside the number."""
         return {
             "num_fake": str(len(self.seeds)), "num_real": str(len(self.reference.features)),
             "first_seed": str(self.seeds.start), "extractor": self.extractor.name,
@@ -91,13 +92,13 @@ def open_during_training(
     inception_url: str | None,
     downloads: Path,
 ) -> DuringTraining:
-    """What measures the samples of a segment.
+    """Opens the metric for the samples of a segment.
 
     Args:
         folder: what the reference stage wrote.
         images: the training pictures uint8[N, R, R, 3], and their fingerprint.
         num_samples: how many samples, of seeds first_seed, first_seed + 1, ...
-        inception_path, inception_url, downloads: as for `sg3x.metrics.extractor.open_extractor`.
+        inception_path, inception_url, downloads: as for `sg3x.metrics.features.extractor.open_extractor`.
 
     Raises:
         UnfitReferenceError: there is no reference, or it is of other pictures.
@@ -131,7 +132,7 @@ def _extractor(
             partial(random_features.random_features, split=split),
         )  # fmt: skip
     name = reference.extractor.get("name")
-    if name not in (inception.NAME, jax_inception.NAME):
+    if name not in (inception_torch.NAME, inception_jax.NAME):
         raise UnfitReferenceError(
             f"{_PARAM}: the reference features are of {reference.extractor}, which this version cannot compute: "
             "run the reference stage again (dvc repro reference)"
@@ -149,9 +150,9 @@ def _check_features(extractor: Extractor, images: np.ndarray, reference: Referen
     difference = float("inf")
     if found.shape == known.shape:
         difference = float(np.abs(found - known).max() / max(np.abs(known).max(), 1e-12))
-    if not difference <= jax_inception.TOLERANCE:
+    if not difference <= inception_jax.TOLERANCE:
         raise ValueError(
             f"Inception in JAX differs from the reference's features ({reference.extractor['name']}) by {difference:.2g} "
-            f"of the largest, allowed are {jax_inception.TOLERANCE:g}: the file orders its convolutions otherwise. "
+            f"of the largest, allowed are {inception_jax.TOLERANCE:g}: the file orders its convolutions otherwise. "
             f"Set {_PARAM}: null; the segments' scores do not need it"
         )

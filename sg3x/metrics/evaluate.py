@@ -13,14 +13,14 @@ import numpy as np
 from sg3x.drawing.drawable import Drawable
 from sg3x.drawing.pictures import sample_images
 from sg3x.drawing.plain import PlainGenerator
-from sg3x.metrics.equivariance import BATCH, METRICS, equivariance
-from sg3x.metrics.extractor import Extractor, Progress, extractor_from_record
-from sg3x.metrics.features import steady_algebra
-from sg3x.metrics.memorisation import Memorisation, memorisation
-from sg3x.metrics.path_length import embedding, mean_path_length, path_lengths
-from sg3x.metrics.precision_recall import density_coverage, precision_recall
+from sg3x.metrics.arrays import steady_algebra
+from sg3x.metrics.distances.memorisation import Memorisation, memorisation
+from sg3x.metrics.distances.precision_recall import density_coverage, precision_recall
+from sg3x.metrics.distances.spectrum import SpectrumSum, decibel_ratio, spectrum_scores
+from sg3x.metrics.features.extractor import Extractor, Progress, extractor_from_record
+from sg3x.metrics.motion.equivariance import BATCH, METRICS, equivariance
+from sg3x.metrics.motion.path_length import embedding, mean_path_length, path_lengths
 from sg3x.metrics.score import Reference, check_extractor, load_reference, rounded, score_features
-from sg3x.metrics.spectrum import SpectrumSum, decibel_ratio, spectrum_scores
 from sg3x.networks import Generator
 
 Flat = dict[str, float | int | str]
@@ -34,7 +34,7 @@ _NEIGHBOURS = 3  # training images beside each
 
 @dataclass(frozen=True)
 class Scoring:
-    """What a generator is scored against, and by which of its samples. Truncation is never applied.
+    """The reference of a score, and the generator's samples for it. Truncation is never applied.
 
     Attributes:
         reference: features of the real images.

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from sg3x.files.atomic import Made, atomic_folder
-from sg3x.metrics.extractor import Extractor, Progress
-from sg3x.metrics.features import steady_algebra
-from sg3x.metrics.spectrum import spectrum_of
-from sg3x.metrics.uncertainty import frechet_estimate, kernel_estimate
+from sg3x.metrics.arrays import steady_algebra
+from sg3x.metrics.distances.spectrum import spectrum_of
+from sg3x.metrics.distances.uncertainty import frechet_estimate, kernel_estimate
+from sg3x.metrics.features.extractor import Extractor, Progress
 
 _DIGITS = 7  # significant; the last bits of a float64 depend on the linear algebra library and its threads
 _PUBLISHED = 50_000  # samples that published FIDs are made of
@@ -31,7 +31,7 @@ class Reference:
         extractor: record of what computed them, for `extractor_from_record`.
         dataset_fingerprint: of the images they are features of.
         originals: how many of the rows are pictures; the rest, if any, are their mirror images.
-        spectrum: power spectrum float64[R/2] of the images, see `sg3x.metrics.spectrum`.
+        spectrum: power spectrum float64[R/2] of the images, see `sg3x.metrics.distances.spectrum`.
     """
 
     features: np.ndarray
@@ -147,7 +147,7 @@ def _distances(fake: np.ndarray, reference: Reference) -> dict[str, float | None
 
 
 def circumstances(num_fake: int, reference: Reference) -> dict[str, float | int | str]:
-    """What has to stand beside every number."""
+    """Facts that belong beside every number."""
     about = reference.extractor
     found: dict[str, float | int | str] = {
         "num_fake": num_fake,

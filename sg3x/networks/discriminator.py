@@ -107,7 +107,7 @@ _LIMITS: dict[str, Limit] = {
 
 
 class DiscriminatorBlock(nnx.Module):
-    """A residual block from resolution R to R / 2: two 3x3 convolutions beside a 1x1 skip (StyleGAN2, section 4)."""
+    """A residual block from resolution R to R / 2: two 3x3 convolutions beside a 1x1 skip (StyleGAN2, section 4.1)."""
 
     def __init__(self, config: DiscriminatorConfig, resolution: int, *, key: jax.Array) -> None:
         here, below = config.channels(resolution), config.channels(resolution // 2)

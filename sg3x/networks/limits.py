@@ -1,4 +1,4 @@
-"""What the numbers of a network may be. Larger ones are no network's, and would only fill memory or time."""
+"""Limits on the numbers of a network. Larger ones are no network's, and would only fill memory or time."""
 
 from __future__ import annotations
 

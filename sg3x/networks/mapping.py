@@ -14,7 +14,7 @@ from sg3x.networks.variables import RunningMean
 
 
 class MappingNetwork(nnx.Module):
-    """z, c -> w: fully connected layers on the normalised latent (StyleGAN2; StyleGAN3, appendix D).
+    """z, c -> w: fully connected layers on the normalised latent (StyleGAN2; StyleGAN3, section 3.1).
 
     The discriminator has one without latents, copies and running mean, which maps a label alone.
     """

@@ -1,4 +1,4 @@
-"""The modulated convolution of the alias-free generator (StyleGAN3, appendix C.3)."""
+"""The modulated convolution of the alias-free generator (StyleGAN2, section 2.2; StyleGAN3, appendix F.1)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def modulated_conv2d(
     input_gain: jax.Array | float | None = None,
     style_power: jax.Array | None = None,
 ) -> jax.Array:
-    """Weight-modulated convolution of the alias-free generator (StyleGAN3 paper, appendix C.3).
+    """Weight-modulated convolution of the alias-free generator.
 
     Instead of one kernel per sample, the input is scaled by s and the output by the demodulation coefficient around one
     shared convolution: the same result, and nothing for a sharded batch to exchange but the mean square of s.

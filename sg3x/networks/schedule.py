@@ -1,4 +1,4 @@
-"""Where every layer of the generator sits in frequency: rates, sizes, cut-offs, channels (StyleGAN3 paper, section 3.1)."""
+"""The generator's layers in frequency: rates, sizes, cut-offs, channels (StyleGAN3, section 3.2)."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class GeneratorConfig:
 
     @property
     def num_ws(self) -> int:
-        """How many copies of w drive synthesis: the Fourier input, every layer, ToRGB."""
+        """Number of copies of w that drive synthesis: the Fourier input, every layer, ToRGB."""
         return self.num_layers + 2
 
     def to_dict(self) -> dict[str, Any]:
@@ -178,7 +178,7 @@ class Schedule:
 
 
 def layer_schedule(config: GeneratorConfig) -> Schedule:
-    """Rates, sizes, cut-offs, channels, filters and paddings of every layer (paper, figure 4 and appendix C.1)."""
+    """Rates, sizes, cut-offs, channels, filters and paddings of every layer (figure 4c and appendix F.1)."""
     last_cutoff = config.img_resolution / 2
     last_stopband = last_cutoff * config.last_stopband_rel
     count = config.num_layers + 1

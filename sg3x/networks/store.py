@@ -45,7 +45,7 @@ _GET_IT = "pull it (dvc pull export), run the export stage, or import it anew (s
 
 @dataclass(frozen=True)
 class StoredNetworks:
-    """What a directory holds; `training_generator` and `discriminator` only when training can start from it."""
+    """Networks of a directory; `training_generator` and `discriminator` only when training can start from it."""
 
     generator: Generator  # averaged
     training_generator: Generator | None

@@ -35,14 +35,14 @@ class SynthesisLayer(nnx.Module):
     def __call__(self, x: jax.Array, w: jax.Array, style_power: jax.Array | None = None) -> jax.Array:
         """x[N, H, W, Cin] with w[N, w_dim] -> [N, H', W', Cout].
 
-        `style_power`: mean square of the styles over the whole batch (appendix C.3), when x is only a part of it.
+        `style_power`: mean square of the styles over the whole batch (modulated_conv2d), when x is only a part of it.
         """
         spec = self.spec
         styles = self.affine(w)
         if spec.is_torgb:
             styles = styles / np.sqrt(spec.in_channels * spec.conv_kernel**2).item()
         x = x.astype(self.config.activation_dtype if spec.use_fp16 else jnp.float32)
-        # Appendix C.3: demodulated weights, and an input brought to unit magnitude by its running mean.
+        # StyleGAN2, section 2.2: demodulated weights. StyleGAN3, appendix F.1: the input divided by its running magnitude.
         x = modulated_conv2d(
             x,
             self.weight[...],
@@ -52,7 +52,7 @@ class SynthesisLayer(nnx.Module):
             input_gain=jax.lax.rsqrt(self.magnitude_ema[...]),
             style_power=style_power,
         )
-        # Appendix C.2: the nonlinearity acts at a higher rate, between two low-pass filters.
+        # Sections 2.1 and 3.2: the nonlinearity acts at a higher rate, between two low-pass filters.
         up_filter, down_filter = layer_filters(spec)
         return filtered_lrelu(
             x,
@@ -68,7 +68,7 @@ class SynthesisLayer(nnx.Module):
         )
 
     def track(self, x: jax.Array) -> None:
-        """Moves the running mean square of the input, which the layer then divides by (appendix C.3)."""
+        """Moves the running mean square of the input, which the layer then divides by (appendix F.1, «Normalization»)."""
         magnitude = jnp.mean(jnp.square(jax.lax.stop_gradient(x).astype(jnp.float32)))
         self.move_magnitude(magnitude)
 

@@ -1,4 +1,4 @@
-"""The generator's input: Fourier features with a transform learned per image (StyleGAN3, section 3.1, appendix C.4)."""
+"""The generator's input: Fourier features with a transform learned per image (StyleGAN3, sections 3.1 and 3.2, appendix F.1)."""
 
 from __future__ import annotations
 

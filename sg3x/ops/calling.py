@@ -1,4 +1,4 @@
-"""What public operators share: pictures are floats, a caller's strictness ends at them, and refusals say what helps."""
+"""Rules of all public operators: pictures are floats, a caller's strictness ends at them, and refusals say what helps."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def picture_operator(function: F) -> F:
 
 @contextmanager
 def own_arithmetic() -> Iterator[None]:
-    """Where rank promotion and constants sent to a device are ours, not the caller's, and forward mode is refused by name."""
+    """A block with our own rank promotion and transfers of constants, in which forward mode is refused by name."""
     try:
         with jax.numpy_rank_promotion("allow"), jax.transfer_guard("allow"):
             yield

@@ -35,8 +35,11 @@ class Fir(NamedTuple):
 
 
 def w_goes_first(w: tuple[int, int], h: tuple[int, int]) -> bool:
-    """Which of two FIRs, along W and H, each from so many samples to so many, comes first: the one that leaves less to compute
-    on the other axis; of two equal ones the high rate goes along H, in long rows."""
+    """True if the FIR along W comes before the one along H; each takes (samples in, samples out).
+
+    First comes the one that leaves less to compute on the other axis. Of two equal ones the high rate goes along H, in long
+    rows.
+    """
     grows = w[1] * h[0] - h[1] * w[0]
     return grows < 0 or (grows == 0 and w[1] > w[0])
 

@@ -1,4 +1,4 @@
-"""Low-pass FIR filters of the alias-free generator (StyleGAN3 paper, appendix C.1)."""
+"""Low-pass FIR filters of the alias-free generator (StyleGAN3, appendix C.1 to C.4)."""
 
 from __future__ import annotations
 

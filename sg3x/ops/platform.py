@@ -1,4 +1,4 @@
-"""Where the code being traced will run."""
+"""The platform on which the code being traced will run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _single: ContextVar[bool] = ContextVar("single", default=False)
 
 @contextmanager
 def for_one_device() -> Iterator[None]:
-    """What is traced inside is for one device, however many there are: the same program wherever it is compiled."""
+    """A block whose code is traced for one device, however many there are: the same program wherever it is compiled."""
     token = _single.set(True)
     try:
         yield
@@ -23,7 +23,7 @@ def for_one_device() -> Iterator[None]:
 
 
 def on_one_device() -> bool:
-    """Whether the arrays being traced lie whole on one device: there is no other, or we are inside `jax.shard_map`
+    """True if the arrays being traced lie whole on one device: there is no other, or we are inside `jax.shard_map`
     or `for_one_device`.
 
     Only then may a formulation cut a batch into pieces; of a batch spread by the compiler it would gather all.

@@ -1,1 +1,1 @@
-"""What a training step will cost, asked of the compiler before any machine is paid for."""
+"""The cost of a training step, asked of the compiler before any machine is paid for."""

@@ -40,7 +40,7 @@ class Operation:
 
 @dataclass
 class Phase:
-    """What the compiler says of one program, per device."""
+    """The compiler's figures for one program, per device."""
 
     name: str
     flops: float | None

@@ -1,4 +1,4 @@
-"""Where a program would run: this machine, or a TPU slice described to libtpu without one being present."""
+"""Targets of a program: this machine, or a TPU slice described to libtpu without one being present."""
 
 from __future__ import annotations
 

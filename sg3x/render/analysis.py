@@ -1,4 +1,4 @@
-"""What was measured, as pictures: power spectra, and the training images nearest to samples."""
+"""Measurements as pictures: power spectra, and the training images nearest to samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How every plot of ours looks: colours told apart by everybody, matplotlib's own letters, the same bytes at any time."""
+"""The look of all plots: colours told apart by everybody, matplotlib's own letters, the same bytes at any time."""
 
 from __future__ import annotations
 

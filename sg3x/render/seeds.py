@@ -1,4 +1,4 @@
-"""Which pictures to draw: lists of seeds, labels, user transforms and style mixing, as NVIDIA's tools understand them."""
+"""The choice of pictures to draw: lists of seeds, labels, user transforms and style mixing, as NVIDIA's tools understand them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def labels(c_dim: int, index: int | None, count: int) -> np.ndarray | None:
 
 
 def user_transform(translate: tuple[float, float], degrees: float) -> np.ndarray | None:
-    """What `synthesis(transform=...)` takes to rotate the picture and then move it by `translate` (of its side, right and
+    """The value of `synthesis(transform=...)` that rotates the picture and then moves it by `translate` (of its side, right and
     down). None when nothing moves. The inverse of NVIDIA's make_transform, as their gen_images.py hands it on.
     """
     if translate == (0.0, 0.0) and degrees == 0:
@@ -141,7 +141,7 @@ class SeedLatents:
 
     @property
     def num_ws(self) -> int:
-        """How many layers take a w of their own."""
+        """Number of layers that take a w of their own."""
         return self._generator.config.num_ws
 
     def __call__(self, start: int, end: int) -> np.ndarray:

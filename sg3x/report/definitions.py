@@ -32,7 +32,7 @@ class Metric:
 
     @property
     def aim(self) -> str:
-        """Which values are good, in words."""
+        """The good values, in words."""
         if self.better in ("lower", "higher"):
             return f"{self.better} is better"
         return f"best {self.better}" if "near" in self.better else self.better

@@ -74,7 +74,7 @@ def groups(runs: Sequence[Run]) -> list[Group]:
 
 
 def caveats(runs: Sequence[Run]) -> list[str]:
-    """What limits the numbers; of several runs, each is named that something is said of."""
+    """Limits of the numbers; with several runs, each sentence names its run."""
     said: dict[str, list[str]] = {}
     for run in runs:
         if "frechet_random" in run.metrics and "fid" not in run.metrics:
@@ -110,7 +110,7 @@ def counts(run: Run) -> str:
 
 
 def real_pictures(run: Run) -> str:
-    """How many pictures the numbers are taken against; reports made before mirror images were told apart say so."""
+    """Number of pictures behind the numbers; reports made before mirror images were told apart say so."""
     rows, pictures = words(run.metrics.get("num_real", "?")), run.metrics.get("num_pictures")
     if pictures is None:
         return f"{rows} real pictures, mirror images counted"

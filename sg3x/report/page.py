@@ -93,7 +93,7 @@ def _summary(run: Run) -> str:
 
 
 def _facts(run: Run) -> list[tuple[str, str]]:
-    """What made the model, by content: the data, every checkpoint of the chain, the weights."""
+    """Origin of the model, by content: the data, every checkpoint of the chain, the weights."""
     m = run.metrics
     found = [*run.provenance, ("data, sha256 of the array", words(m.get("dataset_fingerprint", "unknown")))]
     if run.start:

@@ -1,4 +1,4 @@
-"""What a report is made of: the files of one run, from a folder or from a git revision."""
+"""Contents of a report: the files of one run, from a folder or from a git revision."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ _ABSENT = re.compile(r"not a git repository|does not exist|exists on disk, but n
 
 
 def git(repository: Path, *arguments: str) -> bytes | None:
-    """What git prints, or None where there is no such thing.
+    """Output of git, or None where there is no such thing.
 
     Raises:
         RunError: git is not installed, or has another complaint, in its own words: a repository of another owner, a

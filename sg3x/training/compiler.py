@@ -1,4 +1,4 @@
-"""How the training programs are compiled."""
+"""Compiler options of the training programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _GPU: dict[str, Any] = {"xla_gpu_deterministic_ops": True, "xla_gpu_autotune_lev
 
 
 def compiler_options(ordered: bool) -> dict[str, Any] | None:
-    """What the platform's compiler is told of a training program; bits depend on it. `ordered`: it shall add in the same
+    """Options of the platform's compiler for a training program; bits depend on them. `ordered`: it shall add in the same
     order wherever it is compiled."""
     if jax.default_backend() == "gpu":
         return _GPU if ordered else None
@@ -24,7 +24,7 @@ def compiler_options(ordered: bool) -> dict[str, Any] | None:
 
 @cache
 def _takes_cpu_options() -> bool:
-    """Whether this version of XLA has them: they are experimental."""
+    """True if this version of XLA has the options: they are experimental."""
     try:
         jax.jit(jnp.negative).lower(0.0).compile(compiler_options=_CPU)
     except jax.errors.JaxRuntimeError as error:

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from sg3x.training.problems import TrainingError
+from sg3x.training.errors import TrainingError
 
 AXIS = "data"
 Tree = TypeVar("Tree")

@@ -51,7 +51,7 @@ def ema_beta(image_counter: jax.Array | int, batch_size: int, ema_kimg: float, e
 
 
 def blur_sigma(image_counter: jax.Array | int, init_sigma: float, fade_kimg: float) -> jax.Array:
-    """Width of the blur that both D's inputs start with in configuration R (StyleGAN3 paper, appendix D.2), in pixels."""
+    """Width of the blur that both D's inputs start with in configuration R (StyleGAN3, appendix F.2), in pixels."""
     if fade_kimg <= 0:
         return jnp.float32(0)
     faded = 1 - jnp.asarray(image_counter).astype(jnp.float32) / jnp.float32(fade_kimg * 1000)

@@ -9,8 +9,8 @@ from typing import Any
 
 import jax
 
+from sg3x.training.errors import TrainingError
 from sg3x.training.layout import Layout, allowed_parts
-from sg3x.training.problems import TrainingError
 from sg3x.training.state import TrainConfig
 
 # How the runtime says it, at a call and out of a step that was queued (then its status is INTERNAL).

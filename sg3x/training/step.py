@@ -18,8 +18,8 @@ from sg3x.networks.variables import Buffer
 from sg3x.training import losses
 from sg3x.training.ada import adjust_ada, report_signs
 from sg3x.training.augment import augment_images
+from sg3x.training.errors import TERMS
 from sg3x.training.layout import spread
-from sg3x.training.problems import TERMS
 from sg3x.training.state import (
     State,
     TrainConfig,

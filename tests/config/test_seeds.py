@@ -6,7 +6,7 @@ import pytest
 
 from sg3x.config import ConfigError, load_params, parse_params
 from sg3x.config.seeds import LAST_SEED, MOVED_AT_ONCE
-from sg3x.metrics.equivariance import BATCH
+from sg3x.metrics.motion.equivariance import BATCH
 
 DEMO = Path(__file__).parents[2] / "presets" / "demo.yaml"
 

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sg3x.metrics import jax_inception, random_features
 from sg3x.metrics.devices import split_over_devices
+from sg3x.metrics.distances.frechet import feature_statistics, frechet_distance
 from sg3x.metrics.during_training import UnfitReferenceError, open_during_training
-from sg3x.metrics.extractor import Extractor, random_extractor
-from sg3x.metrics.frechet import feature_statistics, frechet_distance
+from sg3x.metrics.features import inception_jax
+from sg3x.metrics.features import random as random_features
+from sg3x.metrics.features.extractor import Extractor, random_extractor
 from sg3x.metrics.score import compute_reference, load_reference, save_reference
 
 PICTURES = np.random.RandomState(0).randint(0, 256, (40, 16, 16, 3), np.uint8)
@@ -90,7 +91,7 @@ def test_inception_runs_in_jax_and_must_give_the_references_features(name, tmp_p
         wanted.append((str(path), sha256, param))
         return Features(scale)
 
-    monkeypatch.setattr(jax_inception, "load_jax_inception", load)
+    monkeypatch.setattr(inception_jax, "load_jax_inception", load)
     scale = 1 + 5e-4
     gauge = opened(folder, tmp_path, inception_path="inception.pt")
     assert wanted == [("inception.pt", "a" * 64, "features.inception_path")]

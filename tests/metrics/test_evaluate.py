@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import sg3x.metrics.evaluate as evaluate_module
+from sg3x.metrics.distances.memorisation import memorisation
 from sg3x.metrics.evaluate import Scoring, evaluate_generator, score_generator
-from sg3x.metrics.extractor import random_extractor
-from sg3x.metrics.memorisation import memorisation
+from sg3x.metrics.features.extractor import random_extractor
 from sg3x.metrics.score import Reference, compute_reference, save_reference
 from sg3x.networks import Generator, GeneratorConfig
 

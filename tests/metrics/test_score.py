@@ -6,11 +6,11 @@ import time
 import numpy as np
 import pytest
 
+from sg3x.metrics.distances.frechet import feature_statistics, frechet_distance
+from sg3x.metrics.distances.uncertainty import kernel_estimate
 from sg3x.metrics.evaluate import Scoring
-from sg3x.metrics.extractor import Extractor
-from sg3x.metrics.frechet import feature_statistics, frechet_distance
+from sg3x.metrics.features.extractor import Extractor
 from sg3x.metrics.score import Reference, compute_reference, load_reference, save_reference, score_features
-from sg3x.metrics.uncertainty import kernel_estimate
 
 
 def mean_colours(images, *, progress=None):

@@ -7,8 +7,8 @@ from typer.testing import CliRunner
 
 from sg3x.cli import app
 from sg3x.networks import DiscriminatorConfig, GeneratorConfig
+from sg3x.preflight.compile import compile_programs
 from sg3x.preflight.kernels import Kernel, count_bundles, read_kernel
-from sg3x.preflight.programs import compile_programs
 from sg3x.preflight.report import KERNELS, read_operations, read_program
 from sg3x.preflight.target import PreflightError, Target, parse_target, prepare_environment
 from sg3x.training.augment import AugmentConfig

@@ -7,7 +7,7 @@ import pytest
 from sg3x.drawing.motion import rotation_input, translation_input
 from sg3x.drawing.pictures import to_uint8
 from sg3x.drawing.plain import PlainGenerator
-from sg3x.metrics.equivariance import equivariance
+from sg3x.metrics.motion.equivariance import equivariance
 from sg3x.networks import Generator, GeneratorConfig
 from sg3x.render.analysis import neighbour_sheet, plot_spectrum
 from sg3x.render.explore import mixing_sheet, moved, side_by_side, truncation_sheet, walk_grid

@@ -10,9 +10,9 @@ from jax.sharding import PartitionSpec
 from sg3x.networks import DiscriminatorConfig, GeneratorConfig
 from sg3x.training import parts, step
 from sg3x.training.augment import AugmentConfig
+from sg3x.training.errors import TrainingError
 from sg3x.training.layout import AXIS, Layout, choose_layout
 from sg3x.training.ordered import make_programs
-from sg3x.training.problems import TrainingError
 from sg3x.training.programs import data_mesh, replicate
 from sg3x.training.state import TrainConfig, init_state
 

@@ -1,4 +1,4 @@
-"""Run by test_processes.py, once or as several processes: one tiny segment, whose checkpoint is compared."""
+"""Run by hosts/test_join.py, once or as several processes: one tiny segment, whose checkpoint is compared."""
 
 import sys
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from sg3x.metrics.during_training import DuringTraining, open_during_training
-from sg3x.metrics.extractor import random_extractor
+from sg3x.metrics.features.extractor import random_extractor
 from sg3x.metrics.score import compute_reference, save_reference
 from sg3x.networks import DiscriminatorConfig, GeneratorConfig
-from sg3x.training.checkpoints import save_checkpoint
-from sg3x.training.loop import Segment, run_segment
-from sg3x.training.processes import barrier, is_first, join
+from sg3x.training.hosts.join import barrier, is_first, join
+from sg3x.training.run.checkpoints import save_checkpoint
+from sg3x.training.run.loop import Segment, run_segment
 from sg3x.training.state import TrainConfig, init_state
 
 G = GeneratorConfig(16, z_dim=4, w_dim=4, num_layers=2, num_critical=1, channel_base=32, channel_max=4, margin_size=1)

@@ -6,7 +6,7 @@ from sg3x.data import fetch, prepare
 from sg3x.files.atomic import atomic_folder
 from sg3x.metrics import score
 from sg3x.networks import store
-from sg3x.training import checkpoints
+from sg3x.training.run import checkpoints
 from stages import figures, generate
 
 WRITERS = {

@@ -27,7 +27,7 @@ def sine_cosine(degrees: float) -> Point:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the face lies in the frame."""
+    """Position of the face in the frame."""
 
     scale: float
     shift: Point
@@ -63,7 +63,7 @@ class Window:
         return field[self.rows, self.columns]
 
     def coverage(self, distance: np.ndarray, soft: float = 0.0) -> np.ndarray:
-        """How much of each pixel a shape covers, 0..1; `soft` > 0 blurs the outline to that width."""
+        """Share of each pixel that a shape covers, 0..1; `soft` > 0 blurs the outline to that width."""
         ramp = np.clip(0.5 - distance / max(self.pixel, soft), 0.0, 1.0)
         return ramp * ramp * (3.0 - 2.0 * ramp) if soft > self.pixel else ramp
 

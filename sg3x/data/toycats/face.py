@@ -1,4 +1,4 @@
-"""Where things are on a face: the landmarks that the painters and the attributes share."""
+"""Landmarks of a face, which the painters and the attributes share."""
 
 from dataclasses import dataclass
 

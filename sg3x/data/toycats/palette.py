@@ -16,7 +16,7 @@ def mix(a: Color, b: Color, t: float) -> Color:
 
 
 def contrast(a: Color, b: Color) -> float:
-    """How far apart two colours look, about 0..1: brightness counts most, hue some."""
+    """Visible difference of two colours, about 0..1: brightness counts most, hue some."""
     r, g, bl = (p - q for p, q in zip(a, b, strict=True))
     luma = 0.30 * r + 0.59 * g + 0.11 * bl
     chroma = ((r - luma) ** 2 + (g - luma) ** 2 + (bl - luma) ** 2) ** 0.5

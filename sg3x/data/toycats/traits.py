@@ -1,4 +1,4 @@
-"""What one cat looks like: every trait drawn from (seed, index), before a single pixel is painted."""
+"""Traits of one cat, all drawn from (seed, index), before a single pixel is painted."""
 
 from dataclasses import dataclass
 

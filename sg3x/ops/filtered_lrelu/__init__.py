@@ -1,4 +1,4 @@
-"""filtered_lrelu: the alias-free nonlinearity (StyleGAN3 paper, section 3.2 and appendix C.2).
+"""filtered_lrelu: the alias-free nonlinearity (StyleGAN3, sections 2.1 and 3.2, appendix D).
 
     y = down( fd * clamp( gain * lrelu( up^2 * fu * pad( zero_insert( x + b ) ) ) ) )
 
@@ -87,7 +87,7 @@ def filtered_lrelu(
 
 
 def default_formulation(channels: int) -> str:
-    """What the platform is fastest at.
+    """The platform's fastest formulation.
 
     Chunked on a CPU that is one device (cutting a batch that is spread over several would gather it). On a TPU the kernel,
     where its 128 lanes are mostly used: by the compiler's estimates twice as fast as banded matrices at 148x148.

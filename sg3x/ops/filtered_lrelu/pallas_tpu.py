@@ -15,7 +15,7 @@ from sg3x.ops.upfirdn2d.banded import matrices
 
 
 def pallas_takes(spec: Spec, x: jax.Array) -> bool:
-    """Whether the kernel knows such a layer; others go the banded way: no FIR, radial ones, rates that do not divide,
+    """True if the kernel knows such a layer; others go the banded way: no FIR, radial ones, rates that do not divide,
     pictures whose rows do not fit into vector memory."""
     separable = all(f is not None and not isinstance(f[0], tuple) for f in (spec.fu, spec.fd))
     square = spec.up[0] == spec.up[1] and spec.down[0] == spec.down[1]

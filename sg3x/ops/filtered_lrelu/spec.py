@@ -1,4 +1,4 @@
-"""What every formulation shares: the static side of a call, its activation and its FIRs."""
+"""The common part of all formulations: the static side of a call, its activation and its FIRs."""
 
 from __future__ import annotations
 

@@ -95,13 +95,13 @@ def _call(stream: Stream, interpret: bool, *inputs: jax.Array) -> jax.Array:
 
 
 def kernel_name(instances: int, loops: Sequence[int]) -> str:
-    """What the kernel is called in a compiled program: how many instances run one after the other, and the rounds of each
+    """Name of the kernel in a compiled program: how many instances run one after the other, and the rounds of each
     of its loops. `sg3x preflight` prices kernels by it, which the compiler does not."""
     return f"fir_stream_{instances}_times_{'_'.join(map(str, loops))}"
 
 
 def fits(stream: Stream, shapes: Sequence[tuple[int, ...]], itemsize: int) -> bool:
-    """Whether pictures of `shapes` (input and output, [N, H, W, C]) and the rows made of them fit into vector memory."""
+    """True if pictures of `shapes` (input and output, [N, H, W, C]) and the rows made of them fit into vector memory."""
     pixels = sum(h * -(-w // 8) * 8 for _, h, w, _ in shapes) + shapes[0][1] * shapes[0][2] * (len(stream.sources) - 1)
     heights = [shape[1] + 8 for shape, _ in zip(shapes, stream.sources, strict=False)]
     scratch = (sum(heights) + _ring(stream)) * -(-stream.matrix.shape[1] // 8) * 8

@@ -1,4 +1,4 @@
-"""Which augmentations are enabled, how often and how strongly. Reference: Karras et al. 2020 (ADA), appendix B."""
+"""Settings of the augmentations: enabled or not, how often, how strongly. Reference: Karras et al. 2020 (ADA), appendix B."""
 
 import math
 from collections.abc import Mapping
@@ -109,17 +109,17 @@ class AugmentConfig:
 
     @property
     def enabled(self) -> bool:
-        """Whether any family is on."""
+        """True if any family is on."""
         return any(getattr(self, name) > 0 for name in PRESETS["bgcfnc"])
 
     @property
     def geometric(self) -> bool:
-        """Whether any family that moves pixels is on; if so every image is resampled."""
+        """True if any family that moves pixels is on; if so every image is resampled."""
         return any(getattr(self, name) > 0 for name in PRESETS["bg"])
 
     @property
     def colorful(self) -> bool:
-        """Whether any family that changes colours is on."""
+        """True if any family that changes colours is on."""
         return any(getattr(self, name) > 0 for name in PRESETS["color"])
 
 

@@ -20,7 +20,7 @@ from sg3x.training.augment.config import AugmentConfig
 
 @dataclass(frozen=True)
 class Family:
-    """How one family draws: what enables it, of what kind and how many its values are, which one is neutral."""
+    """The draw of one family: its switch, kind and number of values, and the neutral one."""
 
     # fmt: off
     multiplier: str     # the AugmentConfig field that enables it

@@ -1,0 +1,1 @@
+"""Distances between sets of features or spectra, each with its error bar."""

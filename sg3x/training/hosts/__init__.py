@@ -1,0 +1,1 @@
+"""Several processes as one run: launching them, joining them, agreeing between them."""
