@@ -63,7 +63,7 @@ def write_mp4(
 
     Frames are taken one by one and not kept, unless they loop.
 
-    One thread and no wall clock: two runs with one version of PyAV give the same bytes.
+    One thread, no assembler, no wall clock: two runs with one version of PyAV give the same bytes.
 
     Args:
         path: the file.
@@ -108,7 +108,8 @@ def _encode_into(container: OutputContainer, frames: Iterable[np.ndarray], fps: 
     stream.height, stream.width, stream.pix_fmt = *first.shape[:2], "yuv420p"
     stream.codec_context.colorspace = 6  # SMPTE 170M: says which matrix made the colours, or players guess by size
     stream.codec_context.thread_count = 1  # slices and look-ahead of more threads depend on their timing
-    stream.options = {"crf": str(crf), "preset": "medium", "threads": "1"}
+    # x264's assembler for AVX-512 reads memory that nobody wrote, and decides by it: two runs gave two films.
+    stream.options = {"crf": str(crf), "preset": "medium", "threads": "1", "x264-params": "asm=0"}
     for picture in chain([first], following):
         container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
     container.mux(stream.encode(None))
