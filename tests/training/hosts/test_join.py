@@ -135,7 +135,7 @@ def test_open_mpi_5_on_several_machines_says_what_to_name():
 def test_a_tpu_host_by_itself_is_one_process():
     """There JAX finds no cluster, and says so by a ValueError."""
     code = (
-        "from sg3x.training import processes\n"
+        "from sg3x.training.hosts import join as processes\n"
         "processes.launcher = lambda environment: processes.CLOUD_TPU\n"
         "processes.join()\nprint(processes.jax.process_count(), 'alone')"
     )

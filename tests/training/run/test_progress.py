@@ -232,12 +232,12 @@ def test_meta_says_where_it_is(progress):
 
 # A stranger's checkpoint, whose manifest agrees with its files: what an array's header says, or a file that is not there.
 HEADERS = [
-    ({"shape": [10**12], "chunks": [10**12]}, "w'.*saved"),
+    ({"shape": [10**12], "chunks": [10**12]}, "w'.*expected"),
     ({"shape": [10**12], "chunks": [5]}, "pieces by its shape"),
     ({"chunks": [10**12]}, "chunks"),
     ({"chunks": [0]}, "chunks"),
     ({"shape": "5"}, "shape '5'"),
-    ({"dtype": "<f8"}, "w'.*saved"),
+    ({"dtype": "<f8"}, "w'.*expected"),
 ]
 
 
