@@ -73,14 +73,14 @@ def _networks(params: Any, devices: int) -> None:
     from sg3x.training.options import train_config
     from sg3x.training.state import init_state
 
-    config = train_config(params)
-    layer_schedule(config.generator)
-    lowest = config.discriminator.img_resolution
-    if params.discriminator.channel_base < lowest:
+    lowest = params.resolution
+    if params.discriminator.channel_base < lowest:  # the configuration refuses it too, without the key's section
         raise ValueError(
             f"discriminator.channel_base={params.discriminator.channel_base} leaves no channel at {lowest}x{lowest}: "
             f"allowed are {lowest} (resolution) and more"
         )
+    config = train_config(params)
+    layer_schedule(config.generator)
     jax.eval_shape(lambda: init_state(config.generator, config.discriminator, 0))
 
 

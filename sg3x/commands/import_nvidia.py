@@ -19,7 +19,7 @@ def import_nvidia(
     force: Annotated[bool, typer.Option(help="replace a network that another command wrote")] = False,
 ) -> None:
     """Reads NVIDIA's StyleGAN3 networks without running any code of the file, and writes them as safetensors and JSON."""
-    with one_line_errors():
+    with one_line_errors(file):
         from sg3x.files.atomic import check_replaceable
         from sg3x.files.fingerprint import hash_file
         from sg3x.interop.filekind import refuse_url

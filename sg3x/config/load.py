@@ -51,6 +51,8 @@ def load_params(path: str | Path = "params.yaml") -> Params:
         values = parse_yaml(path.read_bytes())
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist: copy one of presets/*.yaml to it") from None
+    except OSError as error:  # a folder, say
+        raise ConfigError(f"{path} cannot be read: {error.strerror}; give a parameter file, as params.yaml") from None
     except YamlError as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(values, dict):

@@ -121,3 +121,21 @@ def test_the_formulations_are_those_that_there_are():
 
     for name, known in (("SG3X_CONV", convolutions), ("SG3X_FILTERED_LRELU", activations)):
         assert environment_problems({name: "?"})[0].count(", ".join(known)) == 1
+
+
+# What a user may name in place of a parameter file: how to make it below a folder, and what has to be said of it.
+NO_PARAMETERS = {
+    "a folder": (Path.mkdir, "cannot be read: Is a directory"),
+    "nothing": (lambda path: None, "does not exist: copy one of presets/*.yaml to it"),
+    "Latin-1": (lambda path: path.write_bytes(b"seed: 1\n# M\xfcller\n"), "line 2: byte 0xfc is not UTF-8"),
+    "empty": (Path.touch, "must hold keys and values"),
+    "binary": (lambda path: path.write_bytes(b"\x80\x04K\x01."), "is not valid YAML"),
+}
+
+
+@pytest.mark.parametrize("make, said", NO_PARAMETERS.values(), ids=NO_PARAMETERS)
+def test_what_is_no_parameter_file_is_one_line_that_names_it(tmp_path, make, said):
+    make(path := tmp_path / "mine")
+    done = CliRunner().invoke(app, ["check", str(path)])
+    assert done.exit_code == 1 and len(done.output.splitlines()) == 1
+    assert done.output.startswith(str(path)) and said in done.output

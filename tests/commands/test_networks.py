@@ -208,14 +208,22 @@ class Painter:
 
     def __init__(self, channels, transform=None):
         self.config = SimpleNamespace(img_channels=channels, c_dim=0, num_ws=3)
-        self.channels, self.transform, self.used = channels, transform, []
+        self.channels, self.used = channels, []
+        self.synthesis = Synthesis(self, transform)
 
     def mapping(self, z, *_, **__):
         return np.repeat(np.asarray(z)[:, None], 3, axis=1)
 
-    def synthesis(self, ws, transform=None):
-        self.used.append(self.transform if transform is None else transform)
-        return np.full((len(ws), 8, 8, self.channels), 0.5, np.float32)
+
+class Synthesis:
+    """A painter's: notes the transform that counts."""
+
+    def __init__(self, painter, stored):
+        self.painter, self.input = painter, SimpleNamespace(transform=stored)
+
+    def __call__(self, ws, transform=None):
+        self.painter.used.append(self.input.transform if transform is None else transform)
+        return np.full((len(ws), 8, 8, self.painter.channels), 0.5, np.float32)
 
 
 @pytest.mark.parametrize("channels, mode", [(1, "L"), (3, "RGB"), (4, "RGBA")])
@@ -278,10 +286,11 @@ def test_import_says_why_training_cannot_start(change, reason):
     assert "no D" in _untrainable(object(), None, GeneratorConfig(32))
 
 
-def test_ctrl_c_is_one_line(monkeypatch, tmp_path):
+def test_ctrl_c_is_one_line_that_names_command_and_file(monkeypatch, tmp_path):
     def interrupted(_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("sg3x.interop.nvidia.load_pickle", interrupted)
-    assert run("import-nvidia", PICKLE, tmp_path / "out", code=130) == "interrupted\n"
+    said = run("import-nvidia", PICKLE, tmp_path / "out", code=130)
+    assert said.strip() == f"interrupted: sg3x import-nvidia {PICKLE}" and len(said.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()

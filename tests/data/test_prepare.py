@@ -388,7 +388,7 @@ def test_pictures_are_counted_after_the_unreadable_ones_are_left_out(raw, cats, 
 def test_as_many_pictures_as_the_evaluate_stage_needs():
     from sg3x.metrics import evaluate
 
-    assert prepare.LEAST_PICTURES == evaluate._LEAST_PICTURES
+    assert prepare.LEAST_PICTURES == evaluate.LEAST_PICTURES
 
 
 def test_a_picture_that_gets_lost_on_the_way_stops_the_stage(raw, out, monkeypatch):
