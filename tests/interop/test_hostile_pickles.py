@@ -118,7 +118,7 @@ for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
     except UnsafePickleError as error:
         assert 'than there is' not in str(error) and 'not enough memory' not in str(error), error
     else:
-        raise SystemExit(f'{path} was not refused')
+        print(path.stem)  # small once shared objects are shared; `load_pickle` refuses it as no network
 """
 
 
@@ -127,4 +127,5 @@ def test_memory_stays_bounded_whatever_a_file_asks_for(tmp_path):
     attacks = {**OPCODES, **FILES, **{name: make() for name, make in COSTLY.items()}}
     for number, content in enumerate(attacks.values()):
         (tmp_path / f"{number}.pkl").write_bytes(content)
-    subprocess.run([sys.executable, "-c", BOUNDED, str(tmp_path)], check=True)
+    done = subprocess.run([sys.executable, "-c", BOUNDED, str(tmp_path)], check=True, capture_output=True, text=True)
+    assert [list(attacks)[int(number)] for number in done.stdout.split()] == ["modules shared 2^14 times"]

@@ -14,7 +14,7 @@ from sg3x.networks.modulated_conv import _sum_over_taps
 from sg3x.networks.schedule import InputSpec
 from sg3x.networks.synthesis_input import SynthesisInput
 from sg3x.networks.variables import Transform
-from sg3x.ops.conv2d import FORMULATIONS, conv2d, winograd
+from sg3x.ops.conv2d import FORMULATIONS, conv2d, matmul, winograd
 from sg3x.ops.conv2d.matmul import MANY_CHANNELS
 from sg3x.ops.conv2d.winograd import strided_winograd_conv, winograd_conv
 from sg3x.training.programs import data_mesh
@@ -75,7 +75,7 @@ def test_winograd_convolution_agrees_to_second_order(padding, size, tile, monkey
 
     conv, direct = partial(winograd_conv, padding=padding), partial(conv2d, padding=padding, impl="lax")
     np.testing.assert_allclose(conv(x, w), direct(x, w), atol=2e-5)
-    monkeypatch.setattr("sg3x.ops.conv2d.MANY_CHANNELS", 3)
+    monkeypatch.setattr(matmul, "MANY_CHANNELS", 3)
     np.testing.assert_array_equal(conv2d(x, w, padding, impl="matmul"), conv(x, w), "it is chosen")
     assert_same_to_second_order(conv, direct, x, w, {2: 2e-3, 4: 8e-3}[tile])  # of gradients up to 360
 
@@ -95,9 +95,9 @@ def test_strided_winograd_convolution_agrees_to_second_order(padding, size):
 
 
 def test_strided_winograd_convolution_is_chosen_for_many_channels_and_pixels(monkeypatch):
-    monkeypatch.setattr("sg3x.ops.conv2d.MANY_CHANNELS", 3)
-    monkeypatch.setattr("sg3x.ops.conv2d.LARGE_PIXELS", 6 * 7)
-    monkeypatch.setattr("sg3x.ops.conv2d.matmul.strided_winograd_conv", lambda x, w, padding: "Winograd")
+    monkeypatch.setattr(matmul, "MANY_CHANNELS", 3)
+    monkeypatch.setattr(matmul, "LARGE_PIXELS", 6 * 7)
+    monkeypatch.setattr(matmul, "strided_winograd_conv", lambda x, w, padding: "Winograd")
 
     def conv(height, channels, stride=2):
         return conv2d(jnp.zeros((1, height, 15, 3)), jnp.zeros((3, 3, 3, channels)), stride=stride, impl="matmul")
@@ -109,7 +109,7 @@ def test_strided_winograd_convolution_is_chosen_for_many_channels_and_pixels(mon
 
 @pytest.mark.parametrize("stride, side", [(1, 34), (2, 67)])
 def test_each_device_convolves_its_own_pictures_by_winograd(stride, side, monkeypatch):
-    monkeypatch.setattr("sg3x.ops.conv2d.MANY_CHANNELS", 3)
+    monkeypatch.setattr(matmul, "MANY_CHANNELS", 3)
     mesh = data_mesh(4)
     x = jax.ShapeDtypeStruct((8, side, side, 3), jnp.float32, sharding=NamedSharding(mesh, PartitionSpec("data")))
     w = jax.ShapeDtypeStruct((3, 3, 3, 4), jnp.float32, sharding=NamedSharding(mesh, PartitionSpec()))

@@ -1,11 +1,14 @@
 """The layer schedule, integer for integer."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
+from flax import nnx
 
 from sg3x.networks import Generator, GeneratorConfig, definition, layer_schedule
+from sg3x.networks.naming import expected
 
 SCHEDULES = json.loads((Path(__file__).parents[1] / "golden" / "layer_schedule.json").read_text())
 
@@ -43,8 +46,8 @@ def test_every_layer_equals_the_golden_schedule(name):
 
 def test_parameter_count_equals_the_golden_one():
 
-    _, params = definition(Generator, config_of("T128", w_dim=4))
-    count = sum(p.size for name, p in params.items() if name.startswith("synthesis."))
+    params = expected(definition(Generator, config_of("T128", w_dim=4)), nnx.Param)
+    count = sum(math.prod(p.shape) for name, p in params.items() if name.startswith("synthesis."))
     assert count == SCHEDULES["T128"]["num_params"]
 
 

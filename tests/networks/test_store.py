@@ -119,7 +119,7 @@ def stored(folder, dtype=np.float32, transform=None):
 
 def test_weights_of_another_type_are_refused(tmp_path):
     stored(tmp_path, np.float16)
-    with pytest.raises(ValueError, match="weights of type F16, needed is F32"):
+    with pytest.raises(ValueError, match=r"(?s)mapping.fc0.bias is float16, expected float32"):
         load_generator(tmp_path)
 
 

@@ -70,7 +70,7 @@ def upfirdn2d(
     if impl == "reference":
         return upfirdn2d_reference(x, f, up, down, padding, gain, flip_filter)
     if impl not in ("banded", "shifted"):
-        raise ValueError(f"upfirdn2d formulation {impl!r} must be 'banded', 'shifted' or 'reference'")
+        raise ValueError(f"upfirdn2d's impl={impl!r} (or SG3X_UPFIRDN2D) must be 'banded', 'shifted' or 'reference'")
     taps = as_taps(None if f is None else np.asarray(f))
     sampling = resampling(taps, (x.shape[1], x.shape[2]), up, down, padding, flip_filter, gain)
     return resample_shifted(sampling, x) if impl == "shifted" else resample_banded(sampling, x)
