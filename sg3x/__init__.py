@@ -43,7 +43,7 @@ _ROOMS = (
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ROOMS or name == "signal":
+    if name in _ROOMS:
         return importlib.import_module(f"sg3x.{name}")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)

@@ -138,7 +138,7 @@ def test_a_record_finds_the_same_network_and_no_other(weights, tmp_path):
 
 
 def test_a_download_is_used_and_checked(weights, images, tmp_path, monkeypatch):
-    from sg3x.metrics.arrays import extractor as module
+    from sg3x.metrics.features import extractor as module
 
     asked = {}
 
