@@ -27,9 +27,6 @@ SIGNATURES = {
     "ops.upfirdn2d": "(x, f, up=1, down=1, padding=0, gain=1.0, flip_filter=False",
     "ops.filtered_lrelu": "(x, fu=None, fd=None, b=None, up=1, down=1, padding=0, gain=1.4142135623730951, "
     "slope=0.2, clamp=None, flip_filter=False",
-    "signal.design_lowpass_filter": "(numtaps, cutoff, width, fs, radial=False)",  # their former room
-    "signal.upfirdn2d": "(x, f, up=1, down=1, padding=0, gain=1.0, flip_filter=False",
-    "signal.filtered_lrelu": "(x, fu=None, fd=None, b=None, up=1, down=1, padding=0, gain=1.4142135623730951, ",
     "networks.modulated_conv2d": "(x, w, s, demodulate=True, padding=0, input_gain=None",
     "networks.layer_schedule": "(config)",
     "interop.nvidia.load_pickle": "(path)",
