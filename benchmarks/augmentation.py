@@ -6,14 +6,14 @@ A step augments three times: the generated pictures with a gradient, and again w
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 import jax
 
 from benchmarks.harness import compiled, interleaved, keep, report
 from benchmarks.networks import DEMO, PAPER, load
-from sg3x.training import step
 from sg3x.training.augment import AugmentConfig, augment_images
+from sg3x.training.execute.compiled import in_one_go
+from sg3x.training.objective.phases import Batch, to_float
 
 
 def main(full: bool = False) -> None:
@@ -21,7 +21,7 @@ def main(full: bool = False) -> None:
     for preset, batch in (DEMO | PAPER if full else DEMO).items():
         config, state, _, real = load(preset, batch)
         config = replace(config, augment=AugmentConfig.preset("bgc"))
-        images = step.to_float(jax.numpy.asarray(real))
+        images = to_float(jax.numpy.asarray(real))
 
         def three(images, p, config=config):  # generated pictures twice, once with a gradient, and real ones
             y, pull = jax.vjp(lambda x: augment_images(x, p, jax.random.key(0), config=config.augment), images)
@@ -29,8 +29,8 @@ def main(full: bool = False) -> None:
             return pull(y), other
 
         phases = [
-            compiled(partial(step.generator_phase, config), state),
-            compiled(partial(step.discriminator_phase, config), state, real),
+            compiled(in_one_go(config, "G"), state),
+            compiled(in_one_go(config, "D"), state, Batch(real)),
         ]
         contestants = {
             "augmentation": compiled(three, images, state["ada"]["p"]),

@@ -92,7 +92,7 @@ def compiled(function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]
     """function(*arguments), compiled as training programs are, waiting for its result."""
     import jax
 
-    from sg3x.training.compiler import compiler_options
+    from sg3x.training.execute.compiler import compiler_options
 
     program = jax.jit(function).lower(*arguments).compile(compiler_options=compiler_options(ordered=True))
     placed = jax.device_put(arguments)

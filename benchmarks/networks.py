@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,8 @@ from benchmarks.baselines import torch_networks
 from benchmarks.baselines.depthwise import networks_in_this_form
 from benchmarks.harness import compiled, interleaved, keep, report
 from sg3x.config import load_params
-from sg3x.networks import discriminator
-from sg3x.training import step
+from sg3x.training.execute.compiled import in_one_go
+from sg3x.training.objective.phases import Batch, generator_of, logits_of, to_float
 from sg3x.training.options import train_config
 from sg3x.training.state import State, TrainConfig, init_state
 
@@ -66,7 +65,8 @@ def generator(preset: str, batch: int) -> Tables:
     config, state, z, _ = load(preset, batch)
 
     def forward(g, buffers, z):
-        return step.generate(config, g, buffers, z, None)[0]
+        network = generator_of(config, g, buffers)
+        return network.synthesis(network.mapping(z), remat=config.recomputes)
 
     def backward(g, buffers, z):
         return jax.value_and_grad(lambda g: jnp.mean(jnp.square(forward(g, buffers, z))))(g)
@@ -101,10 +101,10 @@ def generator(preset: str, batch: int) -> Tables:
 
 def discriminating(preset: str, batch: int) -> Tables:
     config, state, _, real = load(preset, batch)
-    images = step.to_float(jnp.asarray(real))
+    images = to_float(jnp.asarray(real))
 
     def backward(d, images):
-        return jax.value_and_grad(lambda d: jnp.mean(discriminator(d, config.discriminator, images)))(d)
+        return jax.value_and_grad(lambda d: jnp.mean(logits_of(config, d, images, None)))(d)
 
     network, x = torch_networks.Discriminator(config.discriminator), torch.randn(batch, 3, *images.shape[1:3])
 
@@ -117,9 +117,9 @@ def discriminating(preset: str, batch: int) -> Tables:
 def whole_step(preset: str, batch: int) -> Tables:
     config, state, _, real = load(preset, batch)
     phases = [
-        forms(preset, partial(step.generator_phase, config), state),
-        forms(preset, partial(step.discriminator_phase, config), state, real),
-        forms(preset, partial(step.end_phase, config), state),
+        forms(preset, in_one_go(config, "G"), state),
+        forms(preset, in_one_go(config, "D"), state, Batch(real)),
+        forms(preset, in_one_go(config, "end"), state),
     ]
     pictures, w = torch.randn(batch, 3, *real.shape[1:3]), torch.randn(batch, config.generator.w_dim)
     trainer = torch_networks.Trainer(
@@ -130,7 +130,7 @@ def whole_step(preset: str, batch: int) -> Tables:
         form: lambda form=form: [phase[form]() for phase in phases]  # type: ignore[misc]
         for form in phases[0]
     }
-    r1 = forms(preset, partial(step.r1_phase, config), state, real)
+    r1 = forms(preset, in_one_go(config, "R1"), state, Batch(real))
     return {
         "step (without R1; torch without augmentation)": {**main, "torch": lambda: trainer.step(w, pictures)},
         f"R1 phase (every {config.r1_interval} steps)": {**r1, "torch": lambda: trainer.r1(pictures)},

@@ -27,14 +27,15 @@ import numpy as np
 from sg3x.allocator import keep_freed_memory
 from sg3x.config import load_params
 from sg3x.data.sampler import BatchReader, Sampler
+from sg3x.training.execute.compiled import data_mesh, replicate
+from sg3x.training.execute.microbatches import choose_microbatches
+from sg3x.training.execute.step import compile_step
 from sg3x.training.history import history_row
-from sg3x.training.layout import choose_layout
+from sg3x.training.objective.statistics import zero_statistics
 from sg3x.training.options import train_config
-from sg3x.training.ordered import make_programs
-from sg3x.training.programs import data_mesh, replicate
 from sg3x.training.progress import Progress
 from sg3x.training.report import Reporter
-from sg3x.training.state import init_state, zero_statistics
+from sg3x.training.state import init_state
 
 CLOCK: Callable[[], float] = time.perf_counter
 
@@ -45,14 +46,15 @@ class Bench:
     def __init__(self, params: Any, batch_per_device: int | None = None, deterministic: bool = False) -> None:
         self.config = train_config(params)
         group = params.discriminator.mbstd_group_size
-        layout = choose_layout(params.batch_size, group, jax.device_count(), batch_per_device, deterministic)
+        devices = jax.device_count()
+        microbatches = choose_microbatches(params.batch_size, group, devices, batch_per_device, deterministic)
         start = init_state(self.config.generator, self.config.discriminator, 0)
-        self.programs = make_programs(self.config, data_mesh(), start, layout)
-        self.state = replicate(jax.device_get(start), self.programs.replicated)
+        self.programs = compile_step(self.config, data_mesh(), start, microbatches)
+        self.state = replicate(jax.device_get(start), self.programs.state_sharding)
         side, batch = params.resolution, params.batch_size
         self.images = np.random.RandomState(0).randint(0, 256, (4 * batch, side, side, 3), np.uint8)
-        rows = self.programs.arrange(np.arange(batch))
-        self.batch = self.programs.place(self.images[rows])
+        rows = self.programs.microbatches.arrange(np.arange(batch))
+        self.batch = self.programs.put_batch(self.images[rows])
         self.step = 0
 
     def bare(self, steps: int) -> float:
@@ -60,28 +62,29 @@ class Bench:
         started = CLOCK()
         for _ in range(steps):
             self.state = self.programs(self.state, self.batch, self.step)
-            self.programs.keep_up(8)
+            self.programs.wait_for_queue(8)
             self.step += 1
         jax.block_until_ready(self.state)
         return (CLOCK() - started) / steps
 
     def loop(self, steps: int, folder: Path, logging: bool = False, saving: bool = False) -> float:
         """Seconds for steps that read their pictures, with what else is asked for at the end."""
-        rows = lambda sampler, counter: self.programs.arrange(sampler.rows(counter, self.config.batch_size))  # noqa: E731
+        arrange = self.programs.microbatches.arrange
+        rows = lambda sampler, counter: arrange(sampler.rows(counter, self.config.batch_size))  # noqa: E731
         reader = BatchReader(self.images, Sampler(len(self.images), 0), self.config.batch_size, rows)
         report, progress, history = Reporter(folder, folder, 1000), Progress(folder, {}), []
         started = CLOCK()
         if saving:
             progress.save(jax.device_get(self.state), self.step, history)
         for number in range(1, steps + 1):
-            self.state = self.programs(self.state, self.programs.place(reader.read(number)), self.step)
-            self.programs.keep_up(8)
+            self.state = self.programs(self.state, self.programs.put_batch(reader.read(number)), self.step)
+            self.programs.wait_for_queue(8)
             self.step += 1
         if logging:
             totals, p = jax.device_get((self.state["statistics"], self.state["ada"]["p"]))
             history.append(history_row(totals, float(p), steps, history))
             report.row(history[-1], steps, 1, 1.0, {"step": 1.0})
-            fresh = replicate(zero_statistics(), self.programs.replicated)
+            fresh = replicate(zero_statistics(), self.programs.state_sharding)
             self.state = {**self.state, "statistics": fresh}
         jax.block_until_ready(self.state)
         progress.finish()

@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +37,8 @@ def _phases(shapes: dict[str, tuple[str, int, int | None]], title: str) -> tuple
     import jax
 
     from benchmarks.networks import load
-    from sg3x.training import step
-    from sg3x.training.compiler import compiler_options
+    from sg3x.training.execute.compiled import in_one_go
+    from sg3x.training.execute.compiler import compiler_options
     from sg3x.training.state import init_state
 
     contestants: dict[str, Callable[[], Any]] = {}
@@ -53,7 +52,7 @@ def _phases(shapes: dict[str, tuple[str, int, int | None]], title: str) -> tuple
                 discriminator=replace(config.discriminator, img_resolution=side),
             )
             state = init_state(config.generator, config.discriminator, 0)
-        program = jax.jit(partial(step.generator_phase, config)).lower(state).compile(compiler_options(False))
+        program = jax.jit(in_one_go(config, "G")).lower(state).compile(compiler_options(False))
         memory[name] = program.memory_analysis().temp_size_in_bytes
         contestants[name] = lambda program=program, state=state: jax.block_until_ready(program(state))
     return report(title, interleaved(contestants, 5), next(iter(shapes))), memory
@@ -74,15 +73,14 @@ def measure_here() -> None:
     from jax.sharding import NamedSharding, PartitionSpec
 
     from benchmarks.networks import load
-    from sg3x.training import step
-    from sg3x.training.compiler import compiler_options
-    from sg3x.training.programs import data_mesh
+    from sg3x.training.execute.compiled import data_mesh, in_one_go
+    from sg3x.training.execute.compiler import compiler_options
 
     config, state, _, _ = load("demo", 8)
     mesh = data_mesh()
     state = jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
     with jax.set_mesh(mesh):
-        program = jax.jit(partial(step.generator_phase, config)).lower(state).compile(compiler_options(False))
+        program = jax.jit(in_one_go(config, "G")).lower(state).compile(compiler_options(False))
         found = interleaved({"G": lambda: jax.block_until_ready(program(state))}, 5)
     print(json.dumps(found["G"]))
 

@@ -70,10 +70,12 @@ def networks_in_this_form() -> Iterator[None]:
         x = upfirdn(x.transpose(0, 3, 1, 2), taps, 1, down, (padding, padding), 1)
         return x.transpose(0, 2, 3, 1)
 
-    generator, discriminator = (import_module(f"sg3x.networks.{name}") for name in ("generator", "discriminator"))
+    synthesis, discriminator = (import_module(f"sg3x.networks.{name}") for name in ("synthesis", "discriminator"))
+    jax.clear_caches()  # what was traced in the other form
     with (
-        patch.multiple(generator, filtered_lrelu=layer, modulated_conv2d=convolution),
+        patch.multiple(synthesis, filtered_lrelu=layer, modulated_conv2d=convolution),
         patch.object(discriminator, "upfirdn2d", blur),
         patch.dict(os.environ, SG3X_CONV="lax"),
     ):
         yield
+    jax.clear_caches()

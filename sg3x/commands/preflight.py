@@ -40,7 +40,7 @@ def _report(params: Any, target: Any, what: str, quiet: bool) -> dict[str, Any]:
     from sg3x.preflight.kernels import price_kernels
     from sg3x.preflight.programs import compile_programs
     from sg3x.preflight.report import read_program
-    from sg3x.training.memory import device_limit
+    from sg3x.training.execute.memory import device_limit
     from sg3x.training.options import train_config
 
     config = train_config(params)

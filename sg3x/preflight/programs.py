@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -11,11 +12,13 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from sg3x.preflight.target import PreflightError, Target
-from sg3x.training import step
-from sg3x.training.augment import augment_images
-from sg3x.training.layout import AXIS, choose_layout
-from sg3x.training.losses import generator_loss
-from sg3x.training.ordered import make_programs
+from sg3x.training.augment import AugmentConfig, augment_images
+from sg3x.training.execute.microbatches import choose_microbatches
+from sg3x.training.execute.step import compile_step
+from sg3x.training.execute.verbs import PerMicrobatch
+from sg3x.training.execute.whole import AXIS, Whole
+from sg3x.training.objective import phases
+from sg3x.training.objective.losses import generator_loss
 from sg3x.training.state import TrainConfig, init_state
 
 WHAT = ("step", "generator", "discriminator", "augmentation")
@@ -35,12 +38,12 @@ def compile_programs(
     if what not in WHAT:
         raise PreflightError(f"--what {what!r} must be one of {', '.join(WHAT)}")
     count = len(target.devices)
-    layout = choose_layout(config.batch_size, config.group_size, count, batch_per_device, deterministic)
+    microbatches = choose_microbatches(config.batch_size, config.group_size, count, batch_per_device, deterministic)
     mesh = Mesh(np.array(target.devices), (AXIS,))
     state = jax.eval_shape(lambda: init_state(config.generator, config.discriminator, 0))
     started = time.perf_counter()
     if what == "step":
-        compiled = make_programs(config, mesh, state, layout).compiled
+        compiled = compile_step(config, mesh, state, microbatches).compiled
     else:
         parts = {"generator": _generator, "discriminator": _discriminator, "augmentation": _augmentation}
         compiled = {name: lowered.compile() for name, lowered in parts[what](config, mesh, state).items()}
@@ -58,24 +61,25 @@ def _shapes(config: TrainConfig, mesh: Mesh, state: Any) -> tuple[NamedSharding,
 
 def _discriminator(config: TrainConfig, mesh: Mesh, state: Any) -> dict[str, Any]:
     _, split, state, pictures = _shapes(config, mesh, state)
+    bare = replace(config, augment=AugmentConfig(), blur_init_sigma=0.0, blur_fade_kimg=0.0)
+    none = PerMicrobatch(None)
 
-    def same(images: jax.Array) -> jax.Array:
-        return images
-
-    def main(d: Any, fake: jax.Array, real: jax.Array) -> Any:
-        return step.discriminator_gradients(config, d, fake, None, real, None, same, same)
+    def main(state: Any, fake: jax.Array, real: jax.Array) -> Any:
+        run, own = Whole(bare), (PerMicrobatch(fake), none, PerMicrobatch(real), none, none, none)
+        grads, *more = phases.discriminator_gradients(run, state, *own)
+        return grads, [one.value for one in more]
 
     def for_g(d: Any, fake: jax.Array) -> jax.Array:
-        return jax.grad(lambda images: generator_loss(step.judge(config, d, images, None)))(fake)
+        return jax.grad(lambda images: generator_loss(phases.logits_of(bare, d, images, None)))(fake)
 
-    def r1(d: Any, real: jax.Array) -> Any:
-        return step.r1_gradients(config, d, real, None, same)
+    def r1(state: Any, real: jax.Array) -> Any:
+        return phases.r1_gradients(Whole(bare), state, PerMicrobatch(real), none, none)[0]
 
     with jax.set_mesh(mesh):
         return {
-            "of its weights": jax.jit(main).lower(state["d"], pictures, pictures),
+            "of its weights": jax.jit(main).lower(state, pictures, pictures),
             "of its pictures": jax.jit(for_g, out_shardings=split).lower(state["d"], pictures),
-            "R1": jax.jit(r1).lower(state["d"], pictures),
+            "R1": jax.jit(r1).lower(state, pictures),
         }
 
 
@@ -100,7 +104,8 @@ def _generator(config: TrainConfig, mesh: Mesh, state: Any) -> dict[str, Any]:
     z = jax.ShapeDtypeStruct((config.batch_size, config.generator.z_dim), jnp.float32, sharding=split)
 
     def forward(g: Any, buffers: Any, z: jax.Array) -> jax.Array:
-        return step.generate(config, g, buffers, z, None)[0]
+        network = phases.generator_of(config, g, buffers)
+        return network.synthesis(network.mapping(z), remat=config.recomputes)
 
     def backward(g: Any, buffers: Any, z: jax.Array) -> Any:
         return jax.grad(lambda g: jnp.mean(jnp.square(forward(g, buffers, z))))(g)

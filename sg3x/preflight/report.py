@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sg3x.preflight.kernels import Kernel, read_kernel
-from sg3x.training.memory import program_bytes
+from sg3x.training.execute.memory import program_bytes
 
 # `%fusion.1 = bf16[4,306,306,256]{...} fusion(...), kind=kOutput, ... op_name="jit(f)/dot_general"`
 _INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%?(?P<name>[\w.\-]+) = (?P<shape>\(.*?\)|\S+) (?P<op>[\w\-]+)\(")
@@ -44,7 +44,7 @@ class Phase:
 
     name: str
     flops: float | None
-    memory_bytes: int  # as the trainer counts it: `training.memory.program_bytes`
+    memory_bytes: int  # as the trainer counts it: `training.execute.memory.program_bytes`
     temporaries_bytes: int
     cycles: int | None = None  # None: this compiler estimates none
     unpriced: list[str] = field(default_factory=list)  # operations of which neither the compiler nor we know the cycles

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sg3x.files.tables import Rows
-from sg3x.training.state import R1_STATISTICS, STATISTICS
+from sg3x.training.objective.statistics import R1_STATISTICS, STATISTICS
 
 WINNING_ROWS, WINNING_SIGN = 10, 0.95
 P_CEILING = 0.85

@@ -15,21 +15,22 @@ import numpy as np
 
 from sg3x.data.sampler import BatchReader, Sampler
 from sg3x.training import checkpoints
+from sg3x.training.execute.compiled import Step, data_mesh, replicate
+from sg3x.training.execute.memory import check_memory, explain_out_of_memory
+from sg3x.training.execute.microbatches import Microbatches, choose_microbatches
+from sg3x.training.execute.step import compile_step
 from sg3x.training.history import history_row
-from sg3x.training.layout import Layout, choose_layout
 from sg3x.training.lifecycle import Interrupted, StopRequest, exclusive, stop_on_signals
-from sg3x.training.memory import check_memory, explain_out_of_memory
-from sg3x.training.ordered import make_programs
+from sg3x.training.objective.statistics import zero_statistics
 from sg3x.training.problems import TrainingError, check_finite, explain_write
 from sg3x.training.processes import Agreement, barrier, from_first, is_first, pack, unpack
-from sg3x.training.programs import Programs, data_mesh, replicate
 from sg3x.training.progress import Progress
 from sg3x.training.quality import Gauge, Quality
 from sg3x.training.report import Reporter, Stopwatch
 from sg3x.training.schedule import Interval
 from sg3x.training.scratch import discard, leftovers, scratch_directory, write_identity
 from sg3x.training.snapshots import Snapshots
-from sg3x.training.state import State, TrainConfig, init_state, zero_statistics
+from sg3x.training.state import State, TrainConfig, init_state
 
 __all__ = ["Segment", "TrainingError", "run_segment"]
 
@@ -85,7 +86,7 @@ def run_segment(config: TrainConfig, segment: Segment, images: np.ndarray, data_
     _check_images(config, images)
     expected = {"generator": config.generator.to_dict(), "discriminator": config.discriminator.to_dict()}
     meta = {**expected, "dataset_fingerprint": data_fingerprint}
-    layout = choose_layout(
+    microbatches = choose_microbatches(
         config.batch_size, config.group_size, jax.device_count(), segment.batch_per_device, segment.deterministic
     )
     scratch = Path(from_first(lambda: _open_scratch(segment, expected, data_fingerprint)).decode())
@@ -97,7 +98,7 @@ def run_segment(config: TrainConfig, segment: Segment, images: np.ndarray, data_
                 write_identity(scratch, segment.full_identity())
             report = Reporter(scratch, segment.out, segment.end_kimg, segment.tensorboard)
             opened.enter_context(closing(report))
-        _train(config, segment, layout, images, progress, report, stop)
+        _train(config, segment, microbatches, images, progress, report, stop)
         barrier("segment written")
         if is_first():
             discard(scratch)  # the sample grids stay, in `snapshots` beside it
@@ -127,27 +128,27 @@ def _check_images(config: TrainConfig, images: np.ndarray) -> None:
         )
 
 
-def _train(config: TrainConfig, segment: Segment, layout: Layout | None, images: np.ndarray, progress: Progress,
+def _train(config: TrainConfig, segment: Segment, microbatches: Microbatches, images: np.ndarray, progress: Progress,
            report: Reporter | None, stop: StopRequest) -> None:  # fmt: skip
     """Finds where to start, compiles everything, and trains."""
     state, history = _start(config, segment, progress)
     nimg = int(state["nimg"])
     _tell(report, "compiling", nimg)
     mesh = data_mesh()
-    programs = make_programs(config, mesh, state, layout)
-    check_memory(programs.bytes, config, layout, mesh.size)
+    step = compile_step(config, mesh, state, microbatches)
+    check_memory(step.bytes, config, microbatches, mesh.size)
     snapshots = None
     if report is not None:
-        print(programs.describe(), flush=True)
+        print(step.describe(), flush=True)
         if segment.snapshot_kimg is not None:
             snapshots = Snapshots(config, progress.scratch.parent / "snapshots" / segment.out.name, state)
     segment.when_compiled()
     agreed = Agreement(mesh)
     barrier("compiled")
     _tell(report, "training", nimg)
-    run = _Run(segment, programs, progress, history, report, snapshots, nimg)
+    run = _Run(segment, step, progress, history, report, snapshots, nimg)
     reader = BatchReader(images, Sampler(len(images), config.seed), config.batch_size, run.rows)
-    explained = explain_out_of_memory(config, layout, mesh.size, programs.bytes)
+    explained = explain_out_of_memory(config, microbatches, mesh.size, step.bytes)
     with closing(reader), explained, jax.transfer_guard("disallow"):
         run(state, reader, lambda: (stop.reason or "another process") if agreed(bool(stop)) else None)
 
@@ -180,36 +181,36 @@ def _tell(report: Reporter | None, what: str, nimg: int) -> None:
 class _Run:
     """The loop with its bookkeeping, once everything is compiled. `report` and `snapshots` are process 0's."""
 
-    def __init__(self, segment: Segment, programs: Programs, progress: Progress, history: checkpoints.History,
+    def __init__(self, segment: Segment, step: Step, progress: Progress, history: checkpoints.History,
                  report: Reporter | None, snapshots: Snapshots | None, nimg: int) -> None:  # fmt: skip
-        self.segment, self.programs, self.progress, self.history = segment, programs, progress, history
+        self.segment, self.step, self.progress, self.history = segment, step, progress, history
         self.report, self.snapshots, self.logged_nimg = report, snapshots, nimg
-        self.batch_size = programs.config.batch_size
+        self.batch_size = step.config.batch_size
         self.watch = Stopwatch()
         self.log_interval = Interval(segment.log_kimg, nimg)
         self.save_interval = Interval(segment.checkpoint_kimg, nimg, segment.checkpoint_minutes)
         self.snapshot_interval = Interval(segment.snapshot_kimg, nimg)
-        self.quality = Quality(programs.config, segment.gauge, progress.scratch, segment.batch_per_device, nimg)
+        self.quality = Quality(step.config, segment.gauge, progress.scratch, segment.batch_per_device, nimg)
 
     def __call__(self, state: State, reader: BatchReader, stopped: Callable[[], str | None]) -> None:
         """Trains from host state `state` on."""
         nimg, steps = int(state["nimg"]), int(state["step"])
-        state = replicate(state, self.programs.replicated)
+        state = replicate(state, self.step.state_sharding)
         while nimg < self.segment.end_kimg * 1000:
             if reason := stopped():
                 self._interrupt(state, nimg, reason)
             with self.watch("data"):
                 batch = reader.read(nimg)
-            state = self.programs(state, self.programs.place(batch), steps)
+            state = self.step(state, self.step.put_batch(batch), steps)
             nimg, steps = nimg + self.batch_size, steps + 1
-            self.programs.keep_up(AHEAD)
+            self.step.wait_for_queue(AHEAD)
             state = self._between_steps(state, nimg)
         self._finish(state, nimg)
 
     def rows(self, sampler: Sampler, image_counter: int) -> np.ndarray:
         """Rows of the array that make up this process's part of a batch."""
-        rows = self.programs.arrange(sampler.rows(image_counter, self.batch_size))
-        return rows[self.programs.local_rows()]
+        rows = self.step.microbatches.arrange(sampler.rows(image_counter, self.batch_size))
+        return rows[self.step.local_index()]
 
     def _between_steps(self, state: State, nimg: int) -> State:
         """What is due at this image counter: a measurement, a row; a checkpoint and a grid by process 0."""
@@ -250,7 +251,7 @@ class _Run:
             with self.watch("log"), explain_write(self.progress.scratch):
                 self.report.row(row, nimg, nimg - self.logged_nimg, seconds, shares)
         self.logged_nimg = nimg
-        return {**state, "statistics": replicate(zero_statistics(), self.programs.replicated)}
+        return {**state, "statistics": replicate(zero_statistics(), self.step.state_sharding)}
 
     def _last_good(self) -> Path:
         return self.progress.last_good() or self.segment.parent

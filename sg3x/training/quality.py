@@ -20,7 +20,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from sg3x.files.atomic import atomic_write
 from sg3x.files.tables import Rows, format_tsv, parse_tsv
 from sg3x.networks import mapping, synthesis
-from sg3x.training.layout import AXIS
+from sg3x.training.execute.whole import AXIS
 from sg3x.training.processes import barrier, is_first
 from sg3x.training.schedule import Interval
 from sg3x.training.state import State, TrainConfig

@@ -9,11 +9,11 @@ from functools import partial
 import jax
 import numpy as np
 import pytest
+from sg3x.training.programs import Programs, data_mesh
 
 from sg3x.networks import DiscriminatorConfig, GeneratorConfig, layer_schedule
 from sg3x.training import step
 from sg3x.training.augment import AugmentConfig
-from sg3x.training.programs import Programs, data_mesh
 from sg3x.training.state import TrainConfig, init_state
 
 BATCH, DEVICES = 12, 4

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from sg3x.training.layout import Layout, allowed_parts
+from sg3x.training.execute.microbatches import Microbatches, allowed_sizes
 from sg3x.training.problems import TrainingError
 from sg3x.training.state import TrainConfig
 
@@ -44,19 +44,19 @@ def device_limit() -> int | None:
     return None
 
 
-def check_memory(needed: dict[str, int], config: TrainConfig, layout: Layout | None, devices: int) -> None:
+def check_memory(needed: dict[str, int], config: TrainConfig, microbatches: Microbatches, devices: int) -> None:
     """Raises TrainingError when a program certainly does not fit, before any time is spent on trying."""
     limit, most = device_limit(), max(needed.values())
     if limit is not None and most > limit:
         raise TrainingError(
             f"phase {max(needed, key=lambda name: needed[name])} needs {_gib(most)} per device by the compiler's count, "
-            f"a device has {_gib(limit)}. {advice(config, layout, devices, most / limit)}"
+            f"a device has {_gib(limit)}. {advice(config, microbatches, devices, most / limit)}"
         )
 
 
 @contextlib.contextmanager
 def explain_out_of_memory(
-    config: TrainConfig, layout: Layout | None, devices: int, needed: dict[str, int] | None = None
+    config: TrainConfig, microbatches: Microbatches, devices: int, needed: dict[str, int] | None = None
 ) -> Iterator[None]:
     """Turns the runtime's report that memory is exhausted into a TrainingError that says what to set."""
     try:
@@ -68,23 +68,23 @@ def explain_out_of_memory(
         limit = device_limit()
         has = f"; a device has {_gib(limit)}" if limit else ""
         raise TrainingError(
-            f"out of device memory{said}{has}. {advice(config, layout, devices)} The runtime said: {_first_line(error)}"
+            f"out of device memory{said}{has}. {advice(config, microbatches, devices)} The runtime said: {_first_line(error)}"
         ) from error
 
 
-def advice(config: TrainConfig, layout: Layout | None, devices: int, factor: float = 2.0) -> str:
+def advice(config: TrainConfig, microbatches: Microbatches, devices: int, factor: float = 2.0) -> str:
     """Which batch_per_device to set so that about 1/factor of the memory is needed."""
     group = config.group_size
     share = config.batch_size // devices
-    now = share if layout is None else layout.unit
-    smaller = [b for b in allowed_parts(share, group) if b < now]
+    now = share if microbatches.executor == "whole" else microbatches.size
+    smaller = [b for b in allowed_sizes(share, group) if b < now]
     fitting = [b for b in smaller if b <= now / factor]
     if smaller:
         return (
             f"Set batch_per_device: {max(fitting, default=min(smaller))} (now {now}); "
             "the result stays the same up to rounding."
         )
-    setting = "deterministic: true computes" if layout is not None and layout.ordered else "batch_per_device is"
+    setting = "deterministic: true computes" if microbatches.executor == "ordered" else "batch_per_device is"
     return (
         f"{setting} {now} pictures at a time already, the least with minibatch-standard-deviation groups of {group}: use more "
         "devices, smaller networks (channel_base, channel_max) or activation_dtype: bfloat16."

@@ -1,4 +1,4 @@
-"""Adversarial losses, R1, blur and the moving averages: the formulas of StyleGAN2 and 3, each a few lines."""
+"""The terms that training minimises, and the blur of what D sees: the formulas of StyleGAN2 and 3, each a few lines."""
 
 from __future__ import annotations
 
@@ -20,8 +20,13 @@ def discriminator_loss(fake_logits: jax.Array, real_logits: jax.Array) -> jax.Ar
     return jnp.mean(jax.nn.softplus(fake_logits)) + jnp.mean(jax.nn.softplus(-real_logits))
 
 
+def r1_loss(penalty: jax.Array, gamma: float, interval: int) -> jax.Array:
+    """Lazy R1, interval * gamma / 2 * mean penalty: every `interval` steps, and so many times as strong."""
+    return jnp.mean(penalty) * (gamma / 2) * interval
+
+
 def r1_penalty(logits_of: Callable[[jax.Array], jax.Array], images: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Squared norm of the gradient of D at each real image (Mescheder et al. 2018), float32[N], and the logits.
+    """|dD(x)/dx|^2 at each real image (Mescheder et al. 2018), float32[N], and the logits.
 
     The images are those before blur and augmentation; both are part of `logits_of`.
     """
@@ -32,22 +37,6 @@ def r1_penalty(logits_of: Callable[[jax.Array], jax.Array], images: jax.Array) -
 
     gradient, logits = jax.grad(total, has_aux=True)(images)
     return jnp.sum(jnp.square(gradient), axis=(1, 2, 3)), logits
-
-
-def lazy_adam_options(lr: float, betas: tuple[float, float], interval: int | None) -> tuple[float, tuple[float, float]]:
-    """Adam's learning rate and betas when one regularisation step joins every `interval` main ones (StyleGAN2, appendix B)."""
-    if interval is None:
-        return lr, betas
-    ratio = interval / (interval + 1)
-    return lr * ratio, (betas[0] ** ratio, betas[1] ** ratio)
-
-
-def ema_beta(image_counter: jax.Array | int, batch_size: int, ema_kimg: float, ema_rampup: float | None) -> jax.Array:
-    """Decay of the weight average for this step; the counter is the one before this batch. The first step copies."""
-    images = jnp.float32(ema_kimg * 1000)
-    if ema_rampup is not None:
-        images = jnp.minimum(images, jnp.asarray(image_counter).astype(jnp.float32) * jnp.float32(ema_rampup))
-    return jnp.float32(0.5) ** (jnp.float32(batch_size) / jnp.maximum(images, jnp.float32(1e-8)))
 
 
 def blur_sigma(image_counter: jax.Array | int, init_sigma: float, fade_kimg: float) -> jax.Array:
