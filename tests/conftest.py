@@ -81,8 +81,7 @@ class Golden:
 # The files that take minutes, longest first: begun at once, none is left over for one worker at the end.
 LONG = (
     "workflow/test_repro.py", "workflow/test_interruptions.py", "workflow/test_remotes.py", "training/test_quality.py",
-    "training/test_processes.py", "training/test_ordered.py", "training/test_loop.py", "training/test_layout.py",
-    "networks/test_generator.py", "training/test_sharding.py",
+    "training/test_processes.py", "training/test_executors.py", "training/test_loop.py", "networks/test_generator.py",
 )  # fmt: skip
 
 

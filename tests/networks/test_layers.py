@@ -15,7 +15,7 @@ from sg3x.networks.fourier_input import fourier_input
 from sg3x.networks.layers import _sum_over_taps
 from sg3x.networks.mapping import apply_mapping, truncate
 from sg3x.networks.winograd import strided_winograd_conv, winograd_conv
-from sg3x.training.programs import data_mesh
+from sg3x.training.execute.compiled import data_mesh
 
 
 def hwio(w):

@@ -14,7 +14,7 @@ from sg3x.networks.discriminator import Discriminator, DiscriminatorConfig
 from sg3x.networks.generator import Generator, GeneratorConfig, style_powers
 from sg3x.networks.naming import bind, definition, expected, flat
 from sg3x.networks.variables import Buffer
-from sg3x.training import losses
+from sg3x.training.objective import losses
 
 SMALL = {"z_dim": 4, "w_dim": 5, "num_layers": 3, "num_critical": 1, "channels": (6, 5, 4), "margin_size": 1}
 G = {

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sg3x.training.ada import ada_update, adjust_ada, init_ada, mean_sign, report_signs
+from sg3x.training.objective.ada import ada_update, adjust_ada, init_ada, mean_sign, report_signs
 
 
 def test_p_follows_recorded_mean_signs(golden):

@@ -4,16 +4,16 @@ Batch 12 on 4 devices: no other dimension of these networks is 12, so a 12 in a 
 """
 
 import re
-from functools import partial
 
 import jax
 import numpy as np
 import pytest
-from sg3x.training.programs import Programs, data_mesh
 
 from sg3x.networks import DiscriminatorConfig, GeneratorConfig, layer_schedule
-from sg3x.training import step
 from sg3x.training.augment import AugmentConfig
+from sg3x.training.execute.compiled import data_mesh, in_one_go
+from sg3x.training.execute.microbatches import choose_microbatches
+from sg3x.training.execute.step import compile_step
 from sg3x.training.state import TrainConfig, init_state
 
 BATCH, DEVICES = 12, 4
@@ -28,7 +28,8 @@ def compiled():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SG3X_CONV", "lax")  # what TPUs and GPUs run
         state = jax.eval_shape(lambda: init_state(G, D, 0))
-        return Programs(CONFIG, data_mesh(DEVICES), state).compiled
+        microbatches = choose_microbatches(BATCH, CONFIG.group_size, DEVICES, None, False)
+        return compile_step(CONFIG, data_mesh(DEVICES), state, microbatches).compiled
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +116,7 @@ def test_bfloat16_is_what_convolutions_compute_in_when_asked(monkeypatch):
         r1_gamma=1.0,
     )
     state = jax.eval_shape(lambda: init_state(half.generator, half.discriminator, 0))
-    text = jax.jit(partial(step.generator_phase, half)).lower(state).as_text()
+    text = jax.jit(in_one_go(half, "G")).lower(state).as_text()
     convolutions = [line for line in text.splitlines() if "stablehlo.convolution" in line]
     types = [re.findall(r"x(f32|bf16)>", line.rsplit(" : ", 1)[1]) for line in convolutions]
     assert len(convolutions) > 10

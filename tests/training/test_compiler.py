@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from sg3x.training.compiler import compiler_options
+from sg3x.training.execute.compiler import compiler_options
 
 pytestmark = pytest.mark.skipif(jax.default_backend() != "cpu", reason="about the compiler for CPUs")
 
@@ -17,7 +17,7 @@ def test_matrix_products_are_eigens(ordered):
 
 
 def test_a_version_of_xla_without_the_option_does_without(monkeypatch):
-    from sg3x.training import compiler
+    from sg3x.training.execute import compiler
 
     monkeypatch.setattr(compiler, "_CPU", {"xla_no_such_option": "1"})
     compiler._takes_cpu_options.cache_clear()

@@ -1,7 +1,6 @@
 """One call of every phase of the loss against the reference's: logits, losses, gradients, moving averages; Adam itself."""
 
 from dataclasses import replace
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -9,15 +8,21 @@ import numpy as np
 import pytest
 
 from sg3x.interop.nvidia import discriminator_from_state_dict, generator_from_state_dict, to_reference_layout
-from sg3x.training import losses, step
-from sg3x.training.state import (
-    TrainConfig,
+from sg3x.training.execute.verbs import PerMicrobatch
+from sg3x.training.execute.whole import Whole
+from sg3x.training.objective import losses
+from sg3x.training.objective.ada import init_ada
+from sg3x.training.objective.optimizers import (
     adam_state,
     adam_step,
     discriminator_optimizer,
     generator_optimizer,
     split_logit_bias,
 )
+from sg3x.training.objective.phases import discriminator_gradients, generated, generator_gradients, r1_gradients
+from sg3x.training.state import TrainConfig
+
+NONE = PerMicrobatch(None)
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +31,16 @@ def phases(golden):
     s = g.meta["phase"]
     G = generator_from_state_dict(g.group("phase/G/"), **s["G"])
     D = discriminator_from_state_dict(g.group("phase/D/"), **s["D"])
-    config = TrainConfig(G.config, D.config, 4, s["r1_gamma"], r1_interval=int(s["gain"]["Dreg"]))
-    state = {"g": G.params, "g_buffers": G.buffers, "d": D.params}
+    config = TrainConfig(
+        G.config, D.config, 4, s["r1_gamma"], r1_interval=int(s["gain"]["Dreg"]), blur_init_sigma=s["blur_init_sigma"],
+        blur_fade_kimg=s["blur_fade_kimg"],
+    )  # fmt: skip
+    state = {"g": G.params, "g_buffers": G.buffers, "d": D.params, "ada": init_ada(), "nimg": jnp.int32(s["cur_nimg"])}
     inputs = [jnp.asarray(g["phase/" + name]) for name in ("gen_z", "gen_c", "real_c")]
     real = jnp.asarray(g.nhwc("phase/real_img"))
     sigma = losses.blur_sigma(s["cur_nimg"], s["blur_init_sigma"], s["blur_fade_kimg"])
     assert float(sigma) == pytest.approx(s["blur_sigma"], rel=1e-6)
-    return g, config, state, inputs, real, lambda images: losses.blur(images, sigma, s["blur_init_sigma"])
+    return g, config, state, inputs, real
 
 
 def check_gradients(g, phase, grads):
@@ -51,34 +59,41 @@ def check_buffers(g, phase, buffers):
 
 @pytest.mark.parametrize("phase", ["Gmain", "Gboth"])
 def test_generator_phase(phases, phase):
-    g, config, state, (z, c, _), _, view = phases
-    grads, _ = jax.jit(partial(step.generator_gradients, config, view=view))(state, z, c)
+    g, config, state, (z, c, _), _ = phases
+    grads = jax.jit(lambda state: generator_gradients(Whole(config), state, z, c, None)[0])(state)
     check_gradients(g, phase, grads)
     check_buffers(g, phase, state["g_buffers"])  # they move in D's phase only
 
 
 def test_labels_of_one_kind_of_pictures_alone_are_an_error(phases):
-    _, config, state, (_, c, real_c), real, view = phases
+    _, config, state, (_, c, real_c), real = phases
+    pictures = PerMicrobatch(real)
     for labels in ((c, None), (None, real_c)):
+        fake_c, real_c = map(PerMicrobatch, labels)
         with pytest.raises(ValueError, match="both kinds of pictures or of neither"):
-            step.discriminator_gradients(config, state["d"], real, labels[0], real, labels[1], view, view)
+            discriminator_gradients(Whole(config), state, pictures, fake_c, pictures, real_c, NONE, NONE)
 
 
 def test_discriminator_phases(phases):
-    g, config, state, (z, c, real_c), real, view = phases
+    g, config, state, (z, c, real_c), real = phases
+    real, labels = PerMicrobatch(real), PerMicrobatch(real_c)
 
     @jax.jit
     def main(state):
-        fake, buffers = step.generate(config, state["g"], state["g_buffers"], z, c, track=True)
-        grads, aux = step.discriminator_gradients(config, state["d"], fake, c, real, real_c, view, view)
-        return grads, aux, buffers
+        run = Whole(config)
+        fake, moved = generated(run, state, z, c)
+        grads, *more = discriminator_gradients(run, state, fake, PerMicrobatch(c), real, labels, NONE, NONE)
+        return grads, [one.value for one in more], {**state["g_buffers"], **moved}
 
-    @jax.jit
-    def r1(state):
-        return step.r1_gradients(config, state["d"], real, real_c, view)
+    def r1(config):
+        def compute(state):
+            grads, *more = r1_gradients(Whole(config), state, real, labels, NONE)
+            return grads, [one.value for one in more]
+
+        return jax.jit(compute)(state)
 
     grads, (_, fake_logits, real_logits), buffers = main(state)
-    r1_grads, (penalty, r1_logits) = r1(state)
+    r1_grads, (penalty, r1_logits) = r1(config)
     for phase in ("Dmain", "Dboth"):
         log = f"phase/{phase}/log/"
         g.check(fake_logits, log + "scores_fake")
@@ -91,8 +106,7 @@ def test_discriminator_phases(phases):
     check_buffers(g, "Dreg", state["g_buffers"])
     check_gradients(g, "Dmain", grads)
     check_gradients(g, "Dreg", r1_grads)
-    once = jax.jit(partial(step.r1_gradients, replace(config, r1_interval=1), view=view))
-    both = jax.tree.map(jnp.add, grads, once(state["d"], real, real_c)[0])
+    both = jax.tree.map(jnp.add, grads, r1(replace(config, r1_interval=1))[0])
     check_gradients(g, "Dboth", both)
 
 

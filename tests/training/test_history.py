@@ -6,7 +6,7 @@ import inspect
 import numpy as np
 
 from sg3x.training.history import ADVICE, divergence, history_row
-from sg3x.training.state import zero_statistics
+from sg3x.training.objective.statistics import zero_statistics
 
 
 def row(real: float = 0.0, fake: float = 0.0, p: float = 0.0) -> dict[str, str]:

@@ -18,11 +18,12 @@ from sg3x.files.fingerprint import hash_tree
 from sg3x.files.tables import parse_tsv
 from sg3x.training import loop
 from sg3x.training.checkpoints import load_checkpoint, save_checkpoint
-from sg3x.training.layout import Layout
+from sg3x.training.execute.compiled import MeshStep, data_mesh
+from sg3x.training.execute.microbatches import Microbatches
 from sg3x.training.lifecycle import Interrupted
 from sg3x.training.loop import Segment, run_segment
+from sg3x.training.objective.phases import Batch
 from sg3x.training.problems import TrainingError
-from sg3x.training.programs import Programs, data_mesh
 from sg3x.training.snapshots import Snapshots
 from sg3x.training.state import init_state
 from tests.training.conftest import CONFIG, PICTURES, D, G
@@ -111,16 +112,18 @@ def test_a_nan_stops_with_the_term_and_the_step(segment, tmp_path):
 
 
 def test_more_memory_than_the_machine_has_is_refused_before_the_first_step(segment, tmp_path, monkeypatch):
-    """By the loop, that runs here; not by `Programs`, which are compiled for other machines too."""
-    monkeypatch.setattr("sg3x.training.memory.device_limit", lambda: 1000)
+    """By the loop, that runs here; not by the step, whose programs are compiled for other machines too."""
+    monkeypatch.setattr("sg3x.training.execute.memory.device_limit", lambda: 1000)
     with pytest.raises(
         TrainingError, match=r"phase .* needs .* per device by the compiler's count, a device has 0 MiB"
     ):
         run_segment(CONFIG, replace(segment, scratch_root=tmp_path), PICTURES, "data")
     one = {"G": jax.jit(lambda x: x + 1).lower(np.zeros(5000)).compile()}
-    monkeypatch.setattr(Programs, "_compile", lambda self, state: one)
-    monkeypatch.setattr("sg3x.training.programs.replicate", None)  # nothing is put on devices that are only described
-    described = Programs(CONFIG, data_mesh(1), init_state(G, D, 0), Layout(8, 4, 1, 4, ordered=False))
+    monkeypatch.setattr(MeshStep, "_compile", lambda self, state: one)
+    monkeypatch.setattr(
+        "sg3x.training.execute.compiled.replicate", None
+    )  # nothing is put on devices that are only described
+    described = MeshStep(CONFIG, data_mesh(1), init_state(G, D, 0), Microbatches(8, 4, 1, 4, "accumulated"))
     assert described.bytes["G"] > 1000
 
 
@@ -163,7 +166,7 @@ def test_progress_is_removed_while_the_lock_is_held(segment, tmp_path, monkeypat
 
 def test_nothing_crosses_between_host_and_device_unasked(segment, tmp_path, monkeypatch):
     """The guard around the loop is on: a step that takes a host array fails."""
-    monkeypatch.setattr(loop.Programs, "place", lambda self, batch: batch)
+    monkeypatch.setattr(MeshStep, "put_batch", lambda self, batch: Batch(batch))
     guarded = replace(segment, out=tmp_path / "1", scratch_root=tmp_path / "scratch")
     with pytest.raises(Exception, match="Disallowed host-to-device transfer"):
         run_segment(CONFIG, guarded, PICTURES, "data")

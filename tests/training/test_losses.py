@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sg3x.training import losses
-from sg3x.training.state import adam_state, adam_step, generator_optimizer
+from sg3x.training.objective import losses
+from sg3x.training.objective.average import ema_beta
+from sg3x.training.objective.optimizers import adam_state, adam_step, generator_optimizer, lazy_adam_options
 
 
 def test_logistic_losses(golden):
@@ -25,14 +26,14 @@ def test_logistic_losses(golden):
 
 def test_adam_settings_for_lazy_regularisation(golden):
     for case in golden("losses").meta["optimizer"]:
-        lr, betas = losses.lazy_adam_options(case["base_lr"], tuple(case["base_betas"]), case["reg_interval"])
+        lr, betas = lazy_adam_options(case["base_lr"], tuple(case["base_betas"]), case["reg_interval"])
         assert lr == pytest.approx(case["lr"], rel=1e-12)
         assert betas == pytest.approx(case["betas"], rel=1e-12)
 
 
 def test_average_decay(golden):
     for case in golden("losses").meta["ema_beta"]:
-        beta = losses.ema_beta(case["cur_nimg"], case["batch_size"], case["ema_kimg"], case["ema_rampup"])
+        beta = ema_beta(case["cur_nimg"], case["batch_size"], case["ema_kimg"], case["ema_rampup"])
         assert float(beta) == pytest.approx(case["beta"], rel=1e-5, abs=1e-9)
 
 

@@ -11,14 +11,16 @@ import pytest
 
 from sg3x.networks import DiscriminatorConfig, GeneratorConfig
 from sg3x.training import loop
-from sg3x.training.layout import Layout
-from sg3x.training.memory import advice, check_memory, explain_out_of_memory
+from sg3x.training.execute.memory import advice, check_memory, explain_out_of_memory
+from sg3x.training.execute.microbatches import Microbatches, choose_microbatches
+from sg3x.training.objective.statistics import zero_statistics
 from sg3x.training.problems import TrainingError, check_finite, explain_write
-from sg3x.training.state import TrainConfig, zero_statistics
+from sg3x.training.state import TrainConfig
 
 ROOT = Path(__file__).parents[2]
 G = GeneratorConfig(16, z_dim=4, w_dim=4, num_layers=2, num_critical=1, channel_base=32, channel_max=4, margin_size=1)
 CONFIG = TrainConfig(G, DiscriminatorConfig(16, channel_base=32, channel_max=4), batch_size=32, r1_gamma=1.0)
+WHOLE = choose_microbatches(32, 4, 1, None, False)
 
 # Saves a checkpoint of two megabytes where there is less room: a file-size limit, or a small disk.
 SAVE = """
@@ -112,9 +114,9 @@ def test_a_weight_that_is_not_finite_is_enough():
 def test_too_much_memory_is_refused_before_it_is_tried_with_what_to_set():
     with pytest.raises(TrainingError, match=r"phase R1 needs .* GiB per device .* Set batch_per_device: 8 \(now 32\)"):
         # Three times any machine.
-        from sg3x.training.memory import device_limit
+        from sg3x.training.execute.memory import device_limit
 
-        check_memory({"G": 1, "R1": 3 * device_limit()}, CONFIG, None, 1)
+        check_memory({"G": 1, "R1": 3 * device_limit()}, CONFIG, WHOLE, 1)
 
 
 def test_the_runtimes_out_of_memory_is_explained():
@@ -126,7 +128,7 @@ def test_the_runtimes_out_of_memory_is_explained():
         pytest.raises(
             TrainingError, match=r"out of device memory.*Set batch_per_device: 16 \(now 32\).*RESOURCE_EXHAUSTED"
         ),
-        explain_out_of_memory(CONFIG, None, 1),
+        explain_out_of_memory(CONFIG, WHOLE, 1),
     ):
         jax.block_until_ready(jax.jit(lambda: jnp.ones((1 << 46,), jnp.float32))())
 
@@ -173,14 +175,14 @@ def test_out_of_memory_inside_the_compiled_step_is_explained(tmp_path):
 
 
 def test_other_errors_pass_unchanged():
-    with pytest.raises(ValueError, match="another"), explain_out_of_memory(CONFIG, None, 1):
+    with pytest.raises(ValueError, match="another"), explain_out_of_memory(CONFIG, WHOLE, 1):
         raise ValueError("another")
 
 
 def test_where_parts_cannot_be_smaller_other_ways_are_named():
-    least = advice(CONFIG, Layout(32, 4, 1, 4, ordered=False), 1)
+    least = advice(CONFIG, Microbatches(32, 4, 1, 4, "accumulated"), 1)
     assert "activation_dtype: bfloat16" in least and "batch_per_device is 4" in least
-    ordered = advice(CONFIG, Layout(32, 4, 1, 4, ordered=True), 1)
+    ordered = advice(CONFIG, Microbatches(32, 4, 1, 4, "ordered"), 1)
     assert "deterministic: true computes 4 pictures" in ordered and "batch_per_device" not in ordered
 
 

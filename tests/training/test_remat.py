@@ -1,15 +1,18 @@
 """`remat: layers`: the same step up to rounding, with less kept for the gradients; `none`: nothing is computed again."""
 
 from dataclasses import replace
-from functools import partial
 
 import jax
 import numpy as np
 import pytest
 
 from sg3x.networks import DiscriminatorConfig, GeneratorConfig
-from sg3x.training import step
 from sg3x.training.augment import AugmentConfig
+from sg3x.training.execute.compiled import in_one_go
+from sg3x.training.execute.verbs import PerMicrobatch
+from sg3x.training.execute.whole import Whole
+from sg3x.training.objective import phases
+from sg3x.training.objective.phases import Batch
 from sg3x.training.state import TrainConfig, init_state
 
 G = GeneratorConfig(16, z_dim=4, w_dim=4, num_layers=4, num_critical=1, channel_base=128, channel_max=8, margin_size=2)
@@ -23,16 +26,14 @@ def gradients(config, state):
     """G's, D's and R1's gradients."""
     random = np.random.RandomState(0)
     z, real = random.randn(4, 4).astype(np.float32), random.randn(4, 16, 16, 3).astype(np.float32) / 2
-    fake = real[::-1]
-
-    def same(images):
-        return images
+    run, none = Whole(config), PerMicrobatch(None)
+    fake, real = PerMicrobatch(real[::-1]), PerMicrobatch(real)
 
     @jax.jit
     def all_three(state):
-        g, _ = step.generator_gradients(config, state, z, None, same)
-        d, _ = step.discriminator_gradients(config, state["d"], fake, None, real, None, same, same)
-        r1, _ = step.r1_gradients(config, state["d"], real, None, same)
+        g, _ = phases.generator_gradients(run, state, z, None, None)
+        d, *_ = phases.discriminator_gradients(run, state, fake, none, real, none, none, none)
+        r1, *_ = phases.r1_gradients(run, state, real, none, none)
         return {"g": g, "d": d, "r1": r1}
 
     return all_three(state)
@@ -48,11 +49,11 @@ def test_gradients_are_equal_up_to_rounding():
         assert sum(float(np.sum(np.abs(v))) for v in grads.values()) > 0
 
 
-@pytest.mark.parametrize("phase", [step.generator_phase, step.r1_phase])
+@pytest.mark.parametrize("phase", ["G", "R1"])
 def test_layers_are_computed_again_only_when_asked(phase):
     state = jax.eval_shape(lambda: init_state(G, D, 0))
-    batch = () if phase is step.generator_phase else (jax.ShapeDtypeStruct((4, 16, 16, 3), np.uint8),)
-    text = {c.remat: str(jax.make_jaxpr(partial(phase, c))(state, *batch)) for c in (KEPT, AGAIN)}
+    batch = () if phase == "G" else (Batch(jax.ShapeDtypeStruct((4, 16, 16, 3), np.uint8)),)
+    text = {c.remat: str(jax.make_jaxpr(in_one_go(c, phase))(state, *batch)) for c in (KEPT, AGAIN)}
     assert "checkpoint" not in text["none"] and "remat" not in text["none"]
     assert "checkpoint" in text["layers"] or "remat" in text["layers"]
 
@@ -61,7 +62,11 @@ def kept_bytes(config):
     """What G's forward pass leaves for its backward pass, weights included."""
 
     def residuals(g, buffers, z):
-        return jax.vjp(lambda g: step.generate(config, g, buffers, z, None)[0], g)[1]
+        def draw(g):
+            network = phases.generator_of(config, g, buffers)
+            return network.synthesis(network.mapping(z), remat=config.recomputes)
+
+        return jax.vjp(draw, g)[1]
 
     state = jax.eval_shape(lambda: init_state(G, D, 0))
     leaves = jax.tree.leaves(jax.eval_shape(residuals, state["g"], state["g_buffers"], Z))

@@ -1,7 +1,6 @@
 """Training that starts from another model: weights taken over, everything else new, frozen layers that do not move."""
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import jax
@@ -13,8 +12,9 @@ from sg3x.interop.nvidia import load_pickle
 from sg3x.networks import DiscriminatorConfig, GeneratorConfig, init_discriminator
 from sg3x.networks.discriminator import frozen_names
 from sg3x.networks.store import StoredNetworks, save_generator, save_networks
-from sg3x.training import step
 from sg3x.training.checkpoints import CheckpointError, save_checkpoint
+from sg3x.training.execute.compiled import in_one_go
+from sg3x.training.objective.phases import Batch
 from sg3x.training.start import PARTS, start_from
 from sg3x.training.state import TrainConfig, init_state
 
@@ -113,11 +113,11 @@ def test_frozen_layers_do_not_move_and_the_others_move_as_before():
     # Moments as of earlier, unfrozen training: Adam would go on moving the weights by them.
     for part in start["d_opt"].values():
         part |= {moment: jax.tree.map(jnp.ones_like, part[moment]) for moment in ("mu", "nu")}
-    real = jax.random.randint(jax.random.key(1), (4, 16, 16, 3), 0, 256).astype(jnp.uint8)
+    real = Batch(jax.random.randint(jax.random.key(1), (4, 16, 16, 3), 0, 256).astype(jnp.uint8))
 
     def train(config):
-        state = jax.jit(partial(step.discriminator_phase, config))(start, real)
-        return jax.jit(partial(step.r1_phase, config))(state, real)
+        state = jax.jit(in_one_go(config, "D"))(start, real)
+        return jax.jit(in_one_go(config, "R1"))(state, real)
 
     frozen, free = train(config), train(replace(config, freeze_d=0))
     names = frozen_names(DISCRIMINATOR, 3)
@@ -126,7 +126,7 @@ def test_frozen_layers_do_not_move_and_the_others_move_as_before():
         moved = float(jnp.abs(frozen["d"][name] - before).max())
         assert (moved == 0) == (name in names), name
         assert float(jnp.abs(free["d"][name] - before).max()) > 0
-    one_phase = jax.jit(partial(step.discriminator_phase, config))(start, real)
-    reference = jax.jit(partial(step.discriminator_phase, replace(config, freeze_d=0)))(start, real)
+    one_phase = jax.jit(in_one_go(config, "D"))(start, real)
+    reference = jax.jit(in_one_go(replace(config, freeze_d=0), "D"))(start, real)
     for name in start["d"].keys() - names:  # Adam is elementwise: the first step is the same
         np.testing.assert_allclose(one_phase["d"][name], reference["d"][name], atol=1e-6)

@@ -8,9 +8,15 @@ import numpy as np
 import pytest
 
 from sg3x.interop.nvidia import discriminator_from_state_dict, generator_from_state_dict, to_reference_layout
-from sg3x.training import losses, step
-from sg3x.training.ada import init_ada
-from sg3x.training.state import TrainConfig, adam_state, split_logit_bias, zero_statistics
+from sg3x.training.execute.verbs import PerMicrobatch
+from sg3x.training.execute.whole import Whole
+from sg3x.training.objective import losses
+from sg3x.training.objective.ada import init_ada
+from sg3x.training.objective.average import move_average
+from sg3x.training.objective.optimizers import adam_state, split_logit_bias, step_discriminator, step_generator
+from sg3x.training.objective.phases import discriminator_gradients, generated, generator_gradients, r1_gradients
+from sg3x.training.objective.statistics import zero_statistics
+from sg3x.training.state import TrainConfig
 from tests.conftest import record_fidelity
 
 
@@ -37,33 +43,32 @@ def start(g):
 
 def programs(config):
     """The phases, compiled; gradients of accumulation rounds add up undivided, as the reference's do."""
-
-    def blurred(sigma):
-        return lambda images: losses.blur(images, sigma, config.blur_init_sigma)
+    run, none = Whole(config), PerMicrobatch(None)
 
     @jax.jit
-    def g_phase(state, z, c, sigma):
-        return step.generator_gradients(config, state, z, c, blurred(sigma))[0], state["g_buffers"]
+    def g_phase(state, z, c):
+        return generator_gradients(run, state, z, c, None)[0], state["g_buffers"]
 
     @jax.jit
-    def d_phase(state, z, c, real, real_c, sigma):
-        fake, buffers = step.generate(config, state["g"], state["g_buffers"], z, c, track=True)
-        view = blurred(sigma)
-        return step.discriminator_gradients(config, state["d"], fake, c, real, real_c, view, view)[0], buffers
+    def d_phase(state, z, c, real, real_c):
+        fake, moved = generated(run, state, z, c)
+        labels, real, real_c = map(PerMicrobatch, (c, real, real_c))
+        grads, *_ = discriminator_gradients(run, state, fake, labels, real, real_c, none, none)
+        return grads, {**state["g_buffers"], **moved}
 
     @jax.jit
-    def r1_phase(state, real, real_c, sigma):
-        return step.r1_gradients(config, state["d"], real, real_c, blurred(sigma))[0], state["g_buffers"]
+    def r1_phase(state, real, real_c):
+        grads, *_ = r1_gradients(run, state, PerMicrobatch(real), PerMicrobatch(real_c), none)
+        return grads, state["g_buffers"]
 
     return {"Gboth": g_phase, "Dmain": d_phase, "Dreg": r1_phase}
 
 
-def gradients(g, call, state, phases, sigma):
+def gradients(g, call, state, phases):
     z, c = (jnp.asarray(g[f"call{call['call']:02d}/gen_{k}"]) for k in "zc")
-    real = jnp.asarray(g.nhwc(call["real"]).astype(np.float32)) / 127.5 - 1
-    real_c = jnp.asarray(g[call["real"] + "_c"])
+    real, real_c = jnp.asarray(g.nhwc(call["real"]).astype(np.uint8)), jnp.asarray(g[call["real"] + "_c"])
     arguments = {"Gboth": (z, c), "Dmain": (z, c, real, real_c), "Dreg": (real, real_c)}[call["phase"]]
-    return phases[call["phase"]](state, *arguments, sigma)
+    return phases[call["phase"]](state, *arguments)
 
 
 def check(g, prefix, params, slack):
@@ -81,11 +86,11 @@ def test_three_iterations(golden):
     config, state = start(g)
     phases = programs(config)
     advance = {
-        "Gboth": jax.jit(partial(step.apply_generator, config)),
-        "Dmain": jax.jit(partial(step.apply_discriminator, config)),
-        "Dreg": jax.jit(partial(step.apply_discriminator, config, r1=True)),
+        "Gboth": jax.jit(partial(step_generator, config)),
+        "Dmain": jax.jit(partial(step_discriminator, config)),
+        "Dreg": jax.jit(partial(step_discriminator, config, r1=True)),
     }
-    average = jax.jit(partial(step.apply_average, config))
+    average = jax.jit(partial(move_average, config))
     for iteration in range(3):
         calls = [call for call in g.meta["calls"] if call["iteration"] == iteration]
         sigma = losses.blur_sigma(state["nimg"], config.blur_init_sigma, config.blur_fade_kimg)
@@ -93,7 +98,7 @@ def test_three_iterations(golden):
         for phase in ("Gboth", "Dmain", "Dreg"):
             total = None
             for call in (c for c in calls if c["phase"] == phase):
-                grads, buffers = gradients(g, call, state, phases, sigma)
+                grads, buffers = gradients(g, call, state, phases)
                 total = grads if total is None else jax.tree.map(jnp.add, total, grads)
                 state = {**state, "g_buffers": buffers}
             if total is not None:
