@@ -26,7 +26,7 @@ from benchmarks.harness import compiled, interleaved, keep, report
 from sg3x.config import load_params
 from sg3x.networks import discriminator
 from sg3x.training import step
-from sg3x.training.options import train_config
+from sg3x.training.config import train_config
 from sg3x.training.state import State, TrainConfig, init_state
 
 # preset -> pictures at a time

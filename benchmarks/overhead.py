@@ -27,8 +27,8 @@ import numpy as np
 from sg3x.allocator import keep_freed_memory
 from sg3x.config import load_params
 from sg3x.data.sampler import BatchReader, Sampler
+from sg3x.training.config import train_config
 from sg3x.training.layout import choose_layout
-from sg3x.training.options import train_config
 from sg3x.training.ordered import make_programs
 from sg3x.training.programs import data_mesh, replicate
 from sg3x.training.run.progress import Progress

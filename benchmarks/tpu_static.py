@@ -54,7 +54,7 @@ def measure_network(target: Any, preset: str, what: str) -> dict[str, dict[str, 
     from sg3x.preflight.compile import compile_programs
     from sg3x.preflight.kernels import price_kernels
     from sg3x.preflight.report import read_program
-    from sg3x.training.options import train_config
+    from sg3x.training.config import train_config
 
     params = load_params(Path("presets") / f"{preset}.yaml")
     compiled, seconds = compile_programs(train_config(params), target, what)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from sg3x.config import stage_params
+from sg3x.config.sections import Fetch
 from sg3x.data.fetch import FETCHED, fetch_path, fetch_zip_url
 from sg3x.data.raw import check_handed_over, check_nothing_of_the_users, read_record
 from sg3x.data.toycats import write_toycats
@@ -39,9 +40,9 @@ def fetch() -> None:
     _say(about)
 
 
-def _source_of_the_users(params: Any) -> Path | None:
+def _source_of_the_users(params: Fetch) -> Path | None:
     """The folder or zip that the pictures come from, when it is one of the user's."""
-    if params.source == "path":
+    if params.source == "path" and params.path is not None:
         return locate(params.path, "fetch.path")
     if params.source == "afhqv2" and params.zip is not None:
         return locate(params.zip, "fetch.zip")
@@ -59,7 +60,7 @@ def _watch(source: Path | None) -> None:
         print(f"warning: {folder} in {source} is a link to a folder: its pictures are taken, but DVC does not watch it")
 
 
-def _draw(params: Any) -> None:
+def _draw(params: Fetch) -> None:
     with atomic_folder(RAW, FETCHED) as folder:
         write_toycats(
             folder, count=params.count, size=params.size, seed=params.seed, progress=progress("toy cats drawn")

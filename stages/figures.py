@@ -35,7 +35,9 @@ def figures() -> None:
     metrics = json.loads((RESULTS / "metrics.json").read_text())
     seeds, look = list(params.seeds), {"batch": params.batch_size, "size": params.size}
     with atomic_folder(FIGURES, MADE) as folder:
-        save_png(folder / "truncation.png", truncation_sheet(generator, seeds, **look))
+        save_png(
+            folder / "truncation.png", truncation_sheet(generator, seeds, batch=params.batch_size, size=params.size)
+        )
         half = -(-len(seeds) // 2)
         rows, columns = seeds[:half], [seed + MIXED_SEEDS for seed in seeds]
         mixed = mixing_sheet(generator, rows, columns, truncation_psi=params.truncation_psi, **look)

@@ -20,10 +20,10 @@ def generate() -> None:
     params = stage_params("generate").generate
     set_up_jax()
     generator = load_generator(MODEL)
-    look = {"truncation_psi": params.truncation_psi, "truncation_cutoff": params.truncation_cutoff}
+    psi, cutoff = params.truncation_psi, params.truncation_cutoff
     seeds = range(params.first_seed, params.first_seed + params.num_samples)
     report = progress("samples drawn")
-    batches = sample_images(generator, seeds, batch=params.batch_size, **look)
+    batches = sample_images(generator, seeds, batch=params.batch_size, truncation_psi=psi, truncation_cutoff=cutoff)
     with atomic_folder(SAMPLES, MADE) as folder:
         write = _write_array if params.format == "npy" else _write_pngs
         for done in write(folder, seeds, batches):
@@ -31,7 +31,7 @@ def generate() -> None:
         check_count(folder, "*", 1 if params.format == "npy" else params.num_samples, "files")
     grid = sample_grid(
         generator, first_seed=params.first_seed, columns=params.grid_columns, rows=params.grid_rows,
-        enlarge_to=params.grid_size, batch=params.batch_size, **look,
+        enlarge_to=params.grid_size, batch=params.batch_size, truncation_psi=psi, truncation_cutoff=cutoff,
     )  # fmt: skip
     save_png(RESULTS / "samples.png", grid)
     print(f"{len(seeds)} samples in {SAMPLES}, a grid of them in {RESULTS / 'samples.png'}")

@@ -7,8 +7,8 @@ from sg3x.config import stage_params
 from sg3x.config.sections import RANDOM_WEIGHTS
 from sg3x.files.atomic import atomic_write
 from sg3x.files.fingerprint import hash_file
+from sg3x.training.config import discriminator_config, generator_config
 from sg3x.training.errors import explain_write
-from sg3x.training.options import discriminator_config, generator_config
 from sg3x.training.run.checkpoints import save_checkpoint
 from sg3x.training.run.transfer import start_from
 from sg3x.training.state import init_state
@@ -20,7 +20,7 @@ def init() -> None:
     generator = generator_config(params.generator, params.resolution, params.activation_dtype)
     discriminator = discriminator_config(params.discriminator, params.resolution, params.activation_dtype)
     meta: dict[str, Any] = {"generator": generator.to_dict(), "discriminator": discriminator.to_dict(), "nimg": 0}
-    source = getattr(params.init, "from")
+    source = params.init.from_
     if source == RANDOM_WEIGHTS:
         state = init_state(generator, discriminator, params.seed)
     else:

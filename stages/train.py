@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sg3x.allocator import keep_freed_memory
-from sg3x.config import load_params, stage_params, this_segment
+from sg3x.config import declared_code, declared_values, load_params, stage_params, this_segment
 from sg3x.data.prepare import load_arrays
 from sg3x.files.environment import checkpoint_minutes
+from sg3x.training.config import train_config
 from sg3x.training.defaults import describe, resolve
 from sg3x.training.hosts.join import is_first, join
 from sg3x.training.hosts.launch import launch
-from sg3x.training.options import train_config
 from sg3x.training.run.loop import Segment, run_segment
 from sg3x.training.run.scratch import code_fingerprint
 from sg3x.training.watch.voice import unbroken_output
@@ -34,11 +34,6 @@ if TYPE_CHECKING:
     from sg3x.metrics.during_training import DuringTraining
 
 ROOT = Path(__file__).parent.parent
-# The code that decides a segment's bytes; as in dvc.yaml.
-CODE = (
-    "stages/train.py", "stages/common.py", "sg3x/allocator.py", "sg3x/config", "sg3x/files", "sg3x/data/prepare.py",
-    "sg3x/data/pictures.py", "sg3x/data/sampler.py", "sg3x/networks", "sg3x/ops", "sg3x/training",
-)  # fmt: skip
 
 
 def train() -> None:
@@ -50,7 +45,7 @@ def train() -> None:
     run = everything.run  # how, not what: no part of dvc.yaml's params, so that a change trains nothing again
     launch(run.launcher, ["-m", "stages.train", "--to", end])
     join()
-    params = stage_params("train")
+    params = stage_params("train", everything)
     set_up_jax()
     images, facts = load_arrays(ARRAYS)
     segment = Segment(
@@ -60,9 +55,9 @@ def train() -> None:
         scratch_root=SCRATCH,
         log_kimg=params.log_kimg,
         identity={
-            "params": params.values(),
+            "params": declared_values(everything, "train"),
             "data": facts["fingerprint"],
-            "code": code_fingerprint(ROOT, CODE),
+            "code": code_fingerprint(ROOT, declared_code("train")),
         },
         batch_per_device=params.batch_per_device,
         deterministic=params.deterministic,

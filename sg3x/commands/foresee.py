@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+from sg3x.config.sections import Params
 
 PLACES = (  # keys that name a file or folder, and when they are read
     ("fetch.path", lambda p: p.fetch.source == "path", lambda p: p.fetch.path),
@@ -16,7 +17,7 @@ PLACES = (  # keys that name a file or folder, and when they are read
 )  # fmt: skip
 
 
-def problems(params: Any, devices: int) -> list[str]:
+def problems(params: Params, devices: int) -> list[str]:
     """One message for each thing that would stop a run on `devices` devices of this machine."""
     found = []
     for check in CHECKS:
@@ -27,13 +28,13 @@ def problems(params: Any, devices: int) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _environment(params: Any, devices: int) -> None:
+def _environment(params: Params, devices: int) -> None:
     from sg3x.files.environment import check_environment
 
     check_environment()
 
 
-def _places(params: Any, devices: int) -> None:
+def _places(params: Params, devices: int) -> None:
     missing = []
     for key, used, value in PLACES:
         place = value(params)
@@ -47,7 +48,7 @@ def _places(params: Any, devices: int) -> None:
         raise ValueError("\n".join(missing))
 
 
-def _pictures(params: Any, devices: int) -> None:
+def _pictures(params: Params, devices: int) -> None:
     from sg3x.metrics.evaluate import LEAST_PICTURES
 
     counts = {"prepare.max_images": params.prepare.max_images}
@@ -58,19 +59,19 @@ def _pictures(params: Any, devices: int) -> None:
             raise ValueError(f"{key}={count}: scores need {LEAST_PICTURES} pictures and more")
 
 
-def _batch(params: Any, devices: int) -> None:
+def _batch(params: Params, devices: int) -> None:
     from sg3x.training.layout import choose_layout
 
     group = params.discriminator.mbstd_group_size
     choose_layout(params.batch_size, group, devices, params.batch_per_device, params.deterministic)
 
 
-def _networks(params: Any, devices: int) -> None:
+def _networks(params: Params, devices: int) -> None:
     """Every shape of the state, without making any of it."""
     import jax
 
     from sg3x.networks import layer_schedule
-    from sg3x.training.options import train_config
+    from sg3x.training.config import train_config
     from sg3x.training.state import init_state
 
     lowest = params.resolution
@@ -84,7 +85,7 @@ def _networks(params: Any, devices: int) -> None:
     jax.eval_shape(lambda: init_state(config.generator, config.discriminator, 0))
 
 
-def _augmentation(params: Any, devices: int) -> None:
+def _augmentation(params: Params, devices: int) -> None:
     import jax
     import jax.numpy as jnp
 
@@ -95,10 +96,10 @@ def _augmentation(params: Any, devices: int) -> None:
     jax.eval_shape(lambda x: augment_images(x, 0.5, jax.random.key(0), config=params.augment), images)
 
 
-def _start(params: Any, devices: int) -> None:
+def _start(params: Params, devices: int) -> None:
     """The model that training would start from is one, and has the shapes of params.yaml."""
     from sg3x.config.sections import RANDOM_WEIGHTS
-    from sg3x.training.options import train_config
+    from sg3x.training.config import train_config
     from sg3x.training.run.transfer import start_from
 
     source = params.init.from_
@@ -108,18 +109,18 @@ def _start(params: Any, devices: int) -> None:
     start_from(source, config.generator, config.discriminator, params.seed)
 
 
-def _launcher(params: Any, devices: int) -> None:
+def _launcher(params: Params, devices: int) -> None:
     from sg3x.training.hosts.launch import check_launcher
 
     check_launcher(params.run.launcher)
 
 
-def _board(params: Any, devices: int) -> None:
+def _board(params: Params, devices: int) -> None:
     from sg3x.training.watch.console import check_board
 
     check_board(params.run.tensorboard)
 
 
-CHECKS: tuple[Callable[[Any, int], None], ...] = (
+CHECKS: tuple[Callable[[Params, int], None], ...] = (
     _environment, _places, _pictures, _batch, _networks, _augmentation, _start, _launcher, _board,
 )  # fmt: skip

@@ -64,7 +64,7 @@ def import_nvidia(
 def _untrainable(generator: Any, discriminator: Any, config: Any) -> str | None:
     """Why training cannot start from these networks; None: it can."""
     from sg3x.config.sections import DiscriminatorSection, GeneratorSection
-    from sg3x.training.options import discriminator_config, generator_config
+    from sg3x.training.config import discriminator_config, generator_config
     from sg3x.training.run.checkpoints import FREE_KEYS
 
     missing = [n for n, x in (("G", generator), ("D", discriminator)) if x is None]

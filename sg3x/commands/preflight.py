@@ -40,8 +40,8 @@ def _report(params: Any, target: Any, what: str, quiet: bool) -> dict[str, Any]:
     from sg3x.preflight.compile import compile_programs
     from sg3x.preflight.kernels import price_kernels
     from sg3x.preflight.report import read_program
+    from sg3x.training.config import train_config
     from sg3x.training.memory import device_limit
-    from sg3x.training.options import train_config
 
     config = train_config(params)
     compiled, took = compile_programs(config, target, what, params.batch_per_device, params.deterministic)

@@ -5,39 +5,15 @@ from __future__ import annotations
 import difflib
 import keyword
 import os
+from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
 from sg3x.config.sections import Params
+from sg3x.config.workflow import declared_params
 from sg3x.files.yaml12 import YamlError, parse_yaml
-
-# What each stage reads: its `params` in dvc.yaml. A test holds the two together.
-STAGE_PARAMS: dict[str, tuple[str, ...]] = {
-    "fetch": ("fetch",),
-    "prepare": ("batch_size", "prepare", "resolution"),
-    "reference": ("features.inception_path", "features.inception_sha256", "features.inception_url"),
-    "init": ("activation_dtype", "discriminator", "generator", "init.from", "resolution", "seed"),
-    "train": (
-        "activation_dtype", "ada_interval", "ada_kimg", "ada_target", "augment", "batch_per_device", "batch_size",
-        "blur_fade_kimg", "blur_init_sigma", "d_lr", "deterministic", "discriminator", "ema_decay", "ema_kimg",
-        "ema_rampup", "g_lr", "generator", "init.freeze_d", "log_kimg", "r1_gamma", "r1_interval", "remat", "resolution",
-        "seed",
-    ),
-    "score": (
-        "evaluate.batch_size", "evaluate.first_seed", "evaluate.num_samples", "features.inception_path",
-        "features.inception_url", "generate.first_seed", "generate.grid_columns", "generate.grid_rows",
-        "generate.grid_size",
-    ),
-    "export": ("total_kimg",),
-    "generate": ("generate",),
-    "evaluate": ("evaluate", "features.inception_path", "features.inception_url", "features.lpips_path"),
-    "walk": ("walk",),
-    "curves": ("segments", "total_kimg"),
-    "figures": ("figures",),
-    "report": (),
-}  # fmt: skip
 
 
 class ConfigError(ValueError):
@@ -95,43 +71,31 @@ def _explain(problem: Any, values: dict[str, Any]) -> str:
 class StageParams:
     """The part of params.yaml that one stage may read; anything else is an error, so that dvc.yaml cannot lie."""
 
-    def __init__(self, params: Params, stage: str) -> None:
-        self._params, self._stage = params, stage
+    def __init__(self, params: Params, stage: str, path: str = "") -> None:
+        self._params, self._stage, self._path = params, stage, path
 
     def __getattr__(self, name: str) -> Any:
-        return self._get(name)
-
-    def _get(self, path: str) -> Any:
-        for key in STAGE_PARAMS[self._stage]:
-            if key == path:
-                _trace(self._stage, key)
-                value: Any = self._params
-                for part in path.split("."):
-                    value = getattr(value, f"{part}_" if keyword.iskeyword(part) else part)  # init.from
-                return value
-        if any(key.startswith(path + ".") for key in STAGE_PARAMS[self._stage]):
-            return _Part(self, path)
+        path = self._path + (name.removesuffix("_") if keyword.iskeyword(name.removesuffix("_")) else name)  # init.from
+        declared = declared_params(self._stage)
+        if path in declared:
+            _trace(self._stage, path)
+            return _attribute(self._params, path)
+        if any(key.startswith(path + ".") for key in declared):
+            return StageParams(self._params, self._stage, path + ".")
         raise AttributeError(f"stage {self._stage!r} reads {path!r} of params.yaml without declaring it in dvc.yaml")
 
-    def values(self) -> dict[str, Any]:
-        """Everything the stage declared, as plain values by dotted key: what a fingerprint is made of."""
-        found: dict[str, Any] = {}
-        for key in STAGE_PARAMS[self._stage]:
-            value: Any = self._params.model_dump(by_alias=True)
-            for part in key.split("."):
-                value = value[part]
-            found[key] = value
-        return found
+
+def _attribute(params: Params, key: str) -> Any:
+    value: Any = params
+    for part in key.split("."):
+        value = getattr(value, f"{part}_" if keyword.iskeyword(part) else part)
+    return value
 
 
-class _Part:
-    """A section of which a stage declared only some keys."""
-
-    def __init__(self, owner: StageParams, path: str) -> None:
-        self._owner, self._path = owner, path
-
-    def __getattr__(self, name: str) -> Any:
-        return self._owner._get(f"{self._path}.{name}")
+def declared_values(params: Params, stage: str) -> dict[str, Any]:
+    """Everything that `stage` declares, as plain values by dotted key: what a fingerprint is made of."""
+    values = params.model_dump(by_alias=True)
+    return {key: reduce(lambda found, part: found[part], key.split("."), values) for key in declared_params(stage)}
 
 
 def _trace(stage: str, key: str) -> None:
@@ -157,6 +121,10 @@ def this_segment(params: Params, end: str | None = None) -> tuple[str, str]:
     return str(params.segments[end]), end
 
 
-def stage_params(stage: str, path: str | Path = "params.yaml") -> StageParams:
-    """The validated parameters that `stage` declares."""
-    return StageParams(load_params(path), stage)
+def stage_params(stage: str, params: Params | None = None) -> Params:
+    """The validated parameters that `stage` declares: typed as all of them, but any other is an AttributeError when read.
+
+    Args:
+        params: those to show a part of; None: params.yaml's.
+    """
+    return cast(Params, StageParams(load_params() if params is None else params, stage))

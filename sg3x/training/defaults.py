@@ -2,54 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple, TypeVar
+
+from sg3x.config.sections import Params
+
+Value = TypeVar("Value", float, float | None)
 
 
-class Resolved(NamedTuple):
+class Resolved(NamedTuple, Generic[Value]):
     """A value and where it comes from, in a few words."""
 
-    value: Any
+    value: Value
     origin: str
 
 
-def _r1_gamma(params: Any) -> Resolved:
+class Chosen(NamedTuple):
+    """The keys that may be `auto`, as training uses them."""
+
+    r1_gamma: Resolved[float]
+    g_lr: Resolved[float]
+    d_lr: Resolved[float]
+    ema_kimg: Resolved[float | None]
+
+
+def _r1_gamma(params: Params) -> Resolved[float]:
     value = 0.0002 * params.resolution**2 / params.batch_size
     return Resolved(value, "0.0002 * resolution^2 / batch_size, StyleGAN2-ADA; try factors of 2 to 8 around it")
 
 
-def _g_lr(params: Any) -> Resolved:
-    return Resolved(0.0025, "StyleGAN3's generator")
-
-
-def _d_lr(params: Any) -> Resolved:
-    return Resolved(0.002, "StyleGAN2 and 3's discriminator")
-
-
-def _ema_kimg(params: Any) -> Resolved:
+def _ema_kimg(params: Params) -> Resolved[float | None]:
     return Resolved(params.batch_size * 10 / 32, "batch_size * 10 / 32, StyleGAN2-ADA and 3")
 
 
-FORMULAS: dict[str, Callable[[Any], Resolved]] = {
-    "r1_gamma": _r1_gamma,
-    "g_lr": _g_lr,
-    "d_lr": _d_lr,
-    "ema_kimg": _ema_kimg,
-}
+def resolve(params: Params) -> Chosen:
+    """r1_gamma, g_lr, d_lr and ema_kimg as training uses them."""
+    here = "params.yaml"
+    gamma, g_lr, d_lr, ema_kimg = params.r1_gamma, params.g_lr, params.d_lr, params.ema_kimg
+    return Chosen(
+        r1_gamma=_r1_gamma(params) if gamma == "auto" else Resolved(gamma, here),
+        g_lr=Resolved(0.0025, "StyleGAN3's generator") if g_lr == "auto" else Resolved(g_lr, here),
+        d_lr=Resolved(0.002, "StyleGAN2 and 3's discriminator") if d_lr == "auto" else Resolved(d_lr, here),
+        ema_kimg=_ema_kimg(params) if ema_kimg == "auto" else Resolved(ema_kimg, here),
+    )
 
 
-def resolve(params: Any) -> dict[str, Resolved]:
-    """r1_gamma, g_lr, d_lr and ema_kimg as training uses them. `params` has these, `resolution` and `batch_size`."""
-    found = {}
-    for name, formula in FORMULAS.items():
-        given = getattr(params, name)
-        found[name] = formula(params) if given == "auto" else Resolved(given, "params.yaml")
-    return found
-
-
-def describe(resolved: dict[str, Resolved]) -> str:
+def describe(chosen: Chosen) -> str:
     """One line each, for the start of a run."""
-    return "\n".join(f"  {name:10s}{_number(value):>10}   {origin}" for name, (value, origin) in resolved.items())
+    return "\n".join(
+        f"  {name:10s}{_number(found.value):>10}   {found.origin}" for name, found in chosen._asdict().items()
+    )
 
 
 def _number(value: float | None) -> str:

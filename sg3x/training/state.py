@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -17,7 +16,7 @@ from sg3x.networks.naming import flat
 from sg3x.networks.schedule import GeneratorConfig
 from sg3x.networks.variables import Buffer
 from sg3x.training.ada import init_ada
-from sg3x.training.augment import AugmentConfig
+from sg3x.training.config import TrainConfig as TrainConfig  # state and configuration are taken together
 from sg3x.training.losses import lazy_adam_options
 
 # name -> array or nested dict; a plain pytree of dicts, so that it can be saved and compared by name.
@@ -38,41 +37,6 @@ PURPOSE = {
     "augment_real": 6,
     "augment_r1": 7,
 }
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """What a training step depends on beside the state."""
-
-    generator: GeneratorConfig
-    discriminator: DiscriminatorConfig
-    batch_size: int
-    r1_gamma: float
-    seed: int = 0
-    g_lr: float = 0.0025
-    d_lr: float = 0.002
-    betas: tuple[float, float] = (0.0, 0.99)
-    r1_interval: int = 16  # one R1 step every so many steps
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    ada_target: float = 0.6
-    ada_kimg: float = 500.0
-    ada_interval: int = 4
-    ema_kimg: float | None = 10.0
-    ema_rampup: float | None = 0.05
-    ema_decay: float | None = None  # constant decay per step, instead of ema_kimg
-    blur_init_sigma: float = 0.0
-    blur_fade_kimg: float = 0.0
-    freeze_d: int = 0  # first layers of D that are not trained
-    remat: str = "none"  # "layers": compute every layer again in the backward pass instead of keeping what is inside
-
-    @property
-    def recomputes(self) -> bool:
-        return self.remat == "layers"
-
-    @property
-    def group_size(self) -> int:
-        """Samples of a minibatch-standard-deviation group."""
-        return min(self.discriminator.mbstd_group_size or self.batch_size, self.batch_size)
 
 
 def purpose_key(seed: int, purpose: str, image_counter: jax.Array | int = 0) -> jax.Array:

@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from sg3x.config import STAGE_PARAMS, ConfigError, StageParams, load_params, parse_params, this_segment
+from sg3x.config import (
+    ConfigError,
+    declared_params,
+    declared_values,
+    load_params,
+    parse_params,
+    stage_params,
+    this_segment,
+)
 
 ROOT = Path(__file__).parents[2]
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
@@ -118,9 +126,10 @@ def test_a_missing_file_says_what_to_copy(tmp_path):
 
 
 def test_a_stage_reads_only_what_it_declared(values):
-    stage = StageParams(parse_params(values), "score")
+    params = parse_params(values)
+    stage = stage_params("score", params)
     assert stage.generate.grid_rows == values["generate"]["grid_rows"]
-    assert set(stage.values()) == set(STAGE_PARAMS["score"])
+    assert set(declared_values(params, "score")) == set(declared_params("score"))
     with pytest.raises(AttributeError, match=r"r1_gamma.*dvc\.yaml"):
         _ = stage.r1_gamma
     with pytest.raises(AttributeError, match=r"generate\.truncation_psi"):

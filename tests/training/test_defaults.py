@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from sg3x.config import ConfigError, load_params, parse_params
+from sg3x.training.config import train_config
 from sg3x.training.defaults import describe, resolve
-from sg3x.training.options import train_config
 
 
 def params(**changes):
@@ -16,17 +16,17 @@ def params(**changes):
 
 @pytest.mark.parametrize("resolution, batch, gamma", [(256, 32, 0.4096), (1024, 32, 6.5536), (128, 16, 0.2048)])
 def test_r1_gamma_grows_with_the_pixels(resolution, batch, gamma):
-    assert resolve(params(resolution=resolution, batch_size=batch))["r1_gamma"].value == pytest.approx(gamma)
+    assert resolve(params(resolution=resolution, batch_size=batch)).r1_gamma.value == pytest.approx(gamma)
 
 
 def test_the_others():
-    found = {name: value for name, (value, _) in resolve(params(batch_size=64)).items()}
-    assert (found["g_lr"], found["d_lr"], found["ema_kimg"]) == (0.0025, 0.002, 20)
+    found = resolve(params(batch_size=64))
+    assert (found.g_lr.value, found.d_lr.value, found.ema_kimg.value) == (0.0025, 0.002, 20)
 
 
 def test_what_is_given_is_used_and_said_to_be():
     found = resolve(params(r1_gamma=3.0, ema_kimg=None))
-    assert found["r1_gamma"] == (3.0, "params.yaml") and found["ema_kimg"].value is None
+    assert found.r1_gamma == (3.0, "params.yaml") and found.ema_kimg.value is None
     text = describe(found)
     assert "3   params.yaml" in text and "StyleGAN3's generator" in text
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from sg3x.config import STAGE_PARAMS
+from sg3x.config import declared_params, stages
 from sg3x.files.yaml12 import parse_yaml
 
 pytestmark = pytest.mark.slow
@@ -46,7 +46,7 @@ def test_everything_promised_is_there(finished):
 def test_every_declared_parameter_is_read_and_no_other(finished):
     trace = (finished.folder.parent / "trace").read_text().split("\n")
     read = {tuple(line.split(" ")) for line in trace if line}
-    assert read == {(stage, key) for stage, keys in STAGE_PARAMS.items() for key in keys}
+    assert read == {(stage, key) for stage in stages() for key in declared_params(stage)}
 
 
 def test_nothing_to_do_afterwards_and_quickly(finished):
